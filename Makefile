@@ -1,0 +1,51 @@
+# What a developer types. `make test` needs nothing but Go; `make check` builds its linter first.
+
+GO       ?= go
+BIN      := bin
+# How long each fuzz target runs; CI takes a short time, `make fuzz FUZZTIME=8m` a long one.
+FUZZTIME ?= 20s
+
+.PHONY: demo build test check lint generate generate-check fuzz bench interop clean
+
+demo: ## archive a channel from a simulated Telegram: no account, no network
+	$(GO) run ./cmd/haul demo
+
+build: ## the binary, in bin/haul
+	$(GO) build -o $(BIN)/haul ./cmd/haul
+
+test: ## the whole test suite, with the race detector
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+check: lint ## everything that CI checks and that runs no test
+	$(GO) vet ./...
+	$(GO) mod verify >/dev/null
+	git diff --exit-code -- go.mod go.sum
+
+lint: $(BIN)/golangci-lint
+	$(BIN)/golangci-lint run ./...
+	$(BIN)/golangci-lint fmt --diff
+
+$(BIN)/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+generate: ## Go types and the schema table, from the pinned schema
+	cd tl/internal/gen && $(GO) run .
+
+generate-check: ## fails if the committed output is not what the generator writes
+	find tl -name '*_gen.go' -delete
+	$(MAKE) generate
+	git diff --exit-code -- tl
+	@test -z "$$(git ls-files --others --exclude-standard tl)" || { git ls-files --others --exclude-standard tl; echo "generated files that are not committed"; exit 1; }
+
+fuzz: ## every fuzz target, FUZZTIME each
+	FUZZTIME=$(FUZZTIME) sh tools/fuzz.sh
+
+interop: ## our client and cluster against implementations that we did not write
+	cd mtproto/interop && $(GO) test -race -timeout 10m ./...
+
+bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
+	$(GO) run ./bench/loopback
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+clean:
+	rm -rf $(BIN)

@@ -86,6 +86,9 @@ func (e *Encoder) Vector(n int) {
 	e.Int(int32(n))
 }
 
+// Count appends the header of a bare vector of n items.
+func (e *Encoder) Count(n int) { e.Int(int32(n)) }
+
 // Raw appends bytes that are TL already.
 func (e *Encoder) Raw(b []byte) { e.buf = append(e.buf, b...) }
 

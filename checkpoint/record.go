@@ -1,0 +1,193 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Key names a download: the document, the message it was found in, and the
+// folder it goes to. What selection of messages a run is for does not matter,
+// so a changed selection keeps its progress.
+type Key struct {
+	Target   uint64 // of the destination folder, see TargetOf
+	Chat     int64  // marked id
+	Message  int
+	Document int64
+}
+
+// An UploadKey names an upload: the source's path and the chat it goes to.
+type UploadKey struct {
+	Source uint64 // of the source's path, see TargetOf
+	Chat   int64  // marked id
+}
+
+// A Download is what is known of an unfinished download.
+type Download struct {
+	Path     string `json:"path"` // below the destination folder
+	Size     int64  `json:"size"`
+	PartSize int    `json:"part_size"`
+	// Parts holds the CRC-32C (Castagnoli) of each part that was on disk when
+	// it was marked. It is not part of the header record.
+	Parts map[int]uint32 `json:"-"`
+}
+
+// Done is what is known of a finished download.
+type Done struct {
+	Path   string    `json:"path"` // below the destination folder
+	Size   int64     `json:"size"`
+	SHA256 [32]byte  `json:"sha256"`
+	At     time.Time `json:"at"`
+}
+
+// An Upload is what is known of an upload: enough to go on with it, and to
+// send its message exactly once.
+type Upload struct {
+	FileID   int64  `json:"file_id"`   // chosen by the client
+	RandomID int64  `json:"random_id"` // of the message
+	PartSize int    `json:"part_size"`
+	Big      bool   `json:"big"`
+	Source   Source `json:"source"`
+	// Started is when the first part was sent. The server forgets parts after
+	// some hours.
+	Started time.Time `json:"started"`
+	// Message is the message that was sent; 0 before.
+	Message int      `json:"message,omitempty"`
+	SHA256  [32]byte `json:"sha256"` // with Message
+	// Parts are those that the server has confirmed. It is not part of the
+	// header record.
+	Parts map[int]bool `json:"-"`
+}
+
+// A Source identifies the content of a file on disk, as far as its metadata can.
+type Source struct {
+	Size    int64     `json:"size"`
+	ModTime time.Time `json:"mod_time"`
+	Inode   uint64    `json:"inode,omitempty"` // 0 where there is none
+}
+
+// Equal reports whether both are the same file, unchanged.
+func (s Source) Equal(o Source) bool {
+	return s.Size == o.Size && s.Inode == o.Inode && s.ModTime.Equal(o.ModTime)
+}
+
+// A Wait is a flood wait that was not over yet.
+type Wait struct {
+	DC     int       `json:"dc"`
+	Method string    `json:"method"`
+	Until  time.Time `json:"until"`
+}
+
+// ErrRecord is wrapped by errors about records that cannot be read.
+var ErrRecord = errors.New("checkpoint: damaged record")
+
+// Records are kept under these first bytes of the key.
+const (
+	prefixDownload = 'd' // Key: header of an unfinished download, JSON
+	prefixPage     = 'p' // Key, page number: marks of up to pageParts parts
+	prefixDone     = 'f' // Key: finished download, JSON
+	prefixUpload   = 'u' // UploadKey: header of an upload, JSON
+	prefixSent     = 's' // UploadKey, page number: marks of its parts
+	prefixWait     = 'w' // DC, method: flood wait, JSON
+)
+
+// pageParts is how many parts share one record, so that marking a part of a
+// file of thousands rewrites a little and not the whole list.
+const pageParts = 256
+
+// pageCount is how many pages n parts take.
+func pageCount(n int) int { return (n + pageParts - 1) / pageParts }
+
+// pageKey is the key of the i-th page.
+func pageKey(pages []byte, i int) []byte {
+	return binary.BigEndian.AppendUint32(pages[:len(pages):len(pages)], uint32(i))
+}
+
+// A header is what the headers of downloads and uploads have in common.
+type header struct {
+	Size     int64  `json:"size"`
+	PartSize int    `json:"part_size"`
+	Source   Source `json:"source"`
+}
+
+func (h *header) parts() (int, error) {
+	return partCount(max(h.Size, h.Source.Size), h.PartSize)
+}
+
+const (
+	keyLen       = 1 + 8 + 8 + 8 + 8
+	uploadKeyLen = 1 + 8 + 8
+)
+
+// bytes is the record's key in the store. Numbers are big-endian, so records
+// of one folder and chat are neighbours.
+func (k Key) bytes(prefix byte) []byte {
+	b := make([]byte, 0, keyLen+4)
+	b = append(b, prefix)
+	b = binary.BigEndian.AppendUint64(b, k.Target)
+	b = binary.BigEndian.AppendUint64(b, uint64(k.Chat))
+	b = binary.BigEndian.AppendUint64(b, uint64(k.Message))
+	return binary.BigEndian.AppendUint64(b, uint64(k.Document))
+}
+
+func parseKey(b []byte) (Key, error) {
+	if len(b) < keyLen {
+		return Key{}, fmt.Errorf("%w: key of %d bytes", ErrRecord, len(b))
+	}
+	u := binary.BigEndian.Uint64
+	return Key{
+		Target: u(b[1:]), Chat: int64(u(b[9:])), Message: int(u(b[17:])), Document: int64(u(b[25:])),
+	}, nil
+}
+
+func (k UploadKey) bytes(prefix byte) []byte {
+	b := make([]byte, 0, uploadKeyLen+4)
+	b = append(b, prefix)
+	b = binary.BigEndian.AppendUint64(b, k.Source)
+	return binary.BigEndian.AppendUint64(b, uint64(k.Chat))
+}
+
+func waitKey(dc int, method string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{prefixWait}, uint32(dc)), method...)
+}
+
+// A page marks up to pageParts neighbouring parts: a bitmap, then a CRC-32C
+// for each bit. Marks of uploads have CRC 0.
+type page struct {
+	bits [pageParts / 8]byte
+	crcs [pageParts]uint32
+}
+
+const pageLen = pageParts/8 + 4*pageParts
+
+func (p *page) mark(i int, crc uint32) {
+	p.bits[i/8] |= 1 << (i % 8)
+	p.crcs[i] = crc
+}
+
+func (p *page) unmark(i int) {
+	p.bits[i/8] &^= 1 << (i % 8)
+	p.crcs[i] = 0
+}
+
+func (p *page) marked(i int) bool { return p.bits[i/8]&(1<<(i%8)) != 0 }
+
+func (p *page) encode() []byte {
+	b := append(make([]byte, 0, pageLen), p.bits[:]...)
+	for _, c := range p.crcs {
+		b = binary.BigEndian.AppendUint32(b, c)
+	}
+	return b
+}
+
+func (p *page) decode(b []byte) error {
+	if len(b) != pageLen {
+		return fmt.Errorf("%w: page of %d bytes, want %d", ErrRecord, len(b), pageLen)
+	}
+	n := copy(p.bits[:], b)
+	for i := range p.crcs {
+		p.crcs[i] = binary.BigEndian.Uint32(b[n+4*i:])
+	}
+	return nil
+}

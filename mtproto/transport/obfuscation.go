@@ -1,0 +1,143 @@
+package transport
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// obfuscatedHeader is the length of what a client sends first.
+// See core.telegram.org/mtproto/mtproto-transports#transport-obfuscation.
+const obfuscatedHeader = 64
+
+// obfuscate draws a header and keys both directions with it.
+func (c *Conn) obfuscate(secret []byte) error {
+	var header [obfuscatedHeader]byte
+	for {
+		if _, err := rand.Read(header[:]); err != nil {
+			return fmt.Errorf("transport: obfuscation: %w", err)
+		}
+		if headerAllowed(header[:]) {
+			break
+		}
+	}
+	return c.obfuscateWith(&header, secret)
+}
+
+// obfuscateWith uses a given header, whose framing and DC it fills in.
+func (c *Conn) obfuscateWith(header *[obfuscatedHeader]byte, secret []byte) error {
+	t := tag[c.framing]
+	copy(header[56:60], []byte{t, t, t, t})
+	binary.LittleEndian.PutUint16(header[60:], uint16(c.dc))
+	encrypt, decrypt, err := headerStreams(header[:], secret)
+	if err != nil {
+		return err
+	}
+	sent := slices.Clone(header[:])
+	encrypt.XORKeyStream(sent, sent)
+	copy(sent[:56], header[:56])
+	c.encrypt, c.pending = encrypt, sent
+	c.in = cipher.StreamReader{S: decrypt, R: c.in}
+	return nil
+}
+
+// headerAllowed says whether a random header cannot be taken for another protocol.
+func headerAllowed(h []byte) bool {
+	if h[0] == tag[Abridged] || binary.LittleEndian.Uint32(h[4:]) == 0 {
+		return false
+	}
+	switch binary.LittleEndian.Uint32(h) {
+	case 0x44414548, 0x54534f50, 0x20544547, 0x4954504f, 0xdddddddd, 0xeeeeeeee, 0x02010316:
+		return false // HEAD, POST, GET, OPTI, the framings, TLS
+	}
+	return true
+}
+
+// headerStreams derives the streams of a header: client to server, and back.
+func headerStreams(header, secret []byte) (up, down cipher.Stream, err error) {
+	reversed := slices.Clone(header)
+	slices.Reverse(reversed)
+	if up, err = headerStream(header, secret); err != nil {
+		return nil, nil, err
+	}
+	down, err = headerStream(reversed, secret)
+	return up, down, err
+}
+
+func headerStream(header, secret []byte) (cipher.Stream, error) {
+	key := header[8:40]
+	if secret != nil {
+		sum := sha256.Sum256(append(slices.Clone(key), secret...))
+		key = sum[:]
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewCTR(block, header[40:56]), nil
+}
+
+// acceptObfuscated keys the server's end by what the client sent first.
+func (c *Conn) acceptObfuscated(header, secret []byte) error {
+	up, down, err := headerStreams(header, secret)
+	if err != nil {
+		return err
+	}
+	plain := slices.Clone(header)
+	up.XORKeyStream(plain, plain)
+	found := false
+	for f, t := range tag {
+		if bytes.Equal(plain[56:60], []byte{t, t, t, t}) {
+			c.framing, found = f, true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%w: no framing is announced", ErrFrame)
+	}
+	c.dc = int16(binary.LittleEndian.Uint16(plain[60:]))
+	c.encrypt = down
+	c.in = cipher.StreamReader{S: up, R: c.in}
+	return nil
+}
+
+// A Secret is what some endpoints ask for in the obfuscation.
+type Secret struct {
+	Key    []byte // 16 bytes, nil for none
+	Padded bool   // the framing must be padded intermediate
+}
+
+var errSecret = errors.New("transport: secret is neither 16 bytes, nor 17 that begin with dd, in hex or base64")
+
+// ParseSecret reads a secret in hex, base64url or base64; "" is none. The form
+// of fake TLS (ee) is told apart and refused.
+func ParseSecret(text string) (Secret, error) {
+	if text == "" {
+		return Secret{}, nil
+	}
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		trimmed := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+		if b, err = base64.RawStdEncoding.DecodeString(trimmed); err != nil {
+			return Secret{}, errSecret
+		}
+	}
+	switch {
+	case len(b) == 16:
+		return Secret{Key: b}, nil
+	case len(b) == 17 && b[0] == tag[PaddedIntermediate]:
+		return Secret{Key: b[1:], Padded: true}, nil
+	case len(b) > 17 && b[0] == tag[Intermediate]:
+		return Secret{}, errors.New("transport: secrets for fake TLS (ee) are not supported yet")
+	default:
+		return Secret{}, errSecret
+	}
+}

@@ -1,0 +1,226 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// An attempt is one request for one part.
+type attempt struct {
+	id       AttemptID
+	part     *part
+	route    Route
+	conn     int
+	epoch    uint64 // of the file, at sending
+	sent     time.Time
+	deadline time.Time
+	// overdue attempts have missed their deadline: the part is asked for
+	// again, and they take nothing of windows and budget any more.
+	overdue bool
+}
+
+// send gives a part to a connection.
+func (c *Core) send(p *part, conn int) {
+	f := p.file
+	g, pl := c.gate(f.route.Scope()), c.pool(f.route.Pool())
+	a := &attempt{
+		id: c.nextAttempt, part: p, route: f.route, conn: conn, epoch: f.epoch,
+		sent: c.now, deadline: c.now.Add(pl.deadline(c.cfg, p.overdue)),
+	}
+	c.nextAttempt++
+	c.flying = append(c.flying, a)
+	reissue := p.flying > 0
+	p.flying++
+	p.lastConn = conn
+	g.inFlight += p.Size
+	pl.conns[conn].inFlight += p.Size
+	c.held += p.Size
+	c.out = append(c.out, Send{
+		Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue,
+	})
+}
+
+// take removes an attempt from those in flight and returns its bytes to the
+// windows; nil if it is not in flight. The bytes stay held.
+func (c *Core) take(id AttemptID) *attempt {
+	i, ok := slices.BinarySearchFunc(c.flying, id, func(a *attempt, id AttemptID) int {
+		return cmp.Compare(a.id, id)
+	})
+	if !ok {
+		return nil
+	}
+	a := c.flying[i]
+	c.flying = slices.Delete(c.flying, i, i+1)
+	a.part.flying--
+	c.leaveWindows(a)
+	return a
+}
+
+// leaveWindows returns an attempt's bytes to its gate and connection, unless
+// its deadline has done so already.
+func (c *Core) leaveWindows(a *attempt) {
+	if a.overdue {
+		return
+	}
+	c.gate(a.route.Scope()).inFlight -= a.part.Size
+	c.pool(a.route.Pool()).conns[a.conn].inFlight -= a.part.Size
+}
+
+// unhold returns an attempt's bytes to the budget, unless its deadline has.
+func (c *Core) unhold(a *attempt) {
+	if !a.overdue {
+		c.held -= a.part.Size
+	}
+}
+
+// cancelWhere cancels the attempts in flight for which cond holds.
+func (c *Core) cancelWhere(cond func(*attempt) bool) []*part {
+	var parts []*part
+	c.flying = slices.DeleteFunc(c.flying, func(a *attempt) bool {
+		if !cond(a) {
+			return false
+		}
+		a.part.flying--
+		c.leaveWindows(a)
+		c.unhold(a)
+		parts = append(parts, a.part)
+		c.out = append(c.out, Cancel{Attempt: a.id})
+		return true
+	})
+	return parts
+}
+
+func (c *Core) answered(e Answered) {
+	a := c.take(e.Attempt)
+	if a == nil {
+		c.out = append(c.out, Drop(e))
+		return
+	}
+	pl, p := c.pool(a.route.Pool()), a.part
+	pl.answered(a, c.now)
+	c.gate(a.route.Scope()).answered(a, c.cfg)
+	if a.overdue { // late but first: its bytes are real now
+		a.overdue = false
+		c.held += p.Size
+	}
+	p.accepted = true
+	p.file.moves, p.file.stale = 0, 0
+	c.writing[a.id] = a
+	c.out = append(c.out, Accept(e))
+	c.unqueue(p) // a stalled part may wait for its second sending
+	c.cancelWhere(func(o *attempt) bool { return o.part == p })
+}
+
+// unqueue takes a part out of the pending and delayed ones.
+func (c *Core) unqueue(p *part) {
+	is := func(q *part) bool { return q == p }
+	p.file.pending = slices.DeleteFunc(p.file.pending, is)
+	p.file.delayed = slices.DeleteFunc(p.file.delayed, is)
+}
+
+func (c *Core) written(e Written) {
+	a := c.writing[e.Attempt]
+	if a == nil {
+		panic("scheduler: written, but never accepted")
+	}
+	delete(c.writing, e.Attempt)
+	c.unhold(a)
+	f := a.part.file
+	f.left--
+	if c.files[f.id] == f {
+		c.completeIfDone(f)
+	}
+}
+
+func (c *Core) failed(e Failed) {
+	a := c.take(e.Attempt)
+	if a == nil {
+		return // cancelled, or its file is gone
+	}
+	c.unhold(a)
+	p, f, why := a.part, a.part.file, e.Failure
+	switch why.Kind {
+	case Trouble:
+		if p.trouble++; p.trouble > c.cfg.Attempts {
+			c.giveUp(p, why.Err, ErrAttempts)
+			return
+		}
+		c.retry(p, c.backoff(p.trouble))
+		return
+	case BadAnswer:
+		if p.bad++; p.bad >= c.cfg.BadAnswers {
+			c.giveUp(p, why.Err, ErrAttempts)
+			return
+		}
+		c.retry(p, c.backoff(p.bad))
+		return
+	case Flood:
+		c.flood(a, why)
+	case ConnLost:
+		c.connLost(a)
+	case Moved:
+		if a.epoch == f.epoch {
+			if f.moves++; f.moves > maxMoves {
+				c.giveUp(p, why.Err, ErrMoves)
+				return
+			}
+			f.route = why.Route
+			f.epoch++
+		}
+	case Stale:
+		if a.epoch == f.epoch && f.state == running {
+			if f.stale++; f.stale > maxStale {
+				c.giveUp(p, why.Err, ErrStale)
+				return
+			}
+			f.state = paused
+			c.out = append(c.out, Refresh{File: f.id})
+		}
+	case Again:
+	}
+	c.retry(p, 0)
+}
+
+// retry puts a part back to be sent after a pause, unless another attempt is
+// expected to bring it. One that is overdue is not.
+func (c *Core) retry(p *part, pause time.Duration) {
+	if p.accepted || slices.ContainsFunc(c.flying, func(a *attempt) bool { return a.part == p && !a.overdue }) {
+		return
+	}
+	c.unqueue(p)
+	if pause <= 0 {
+		p.file.requeue(p)
+		return
+	}
+	p.notBefore = c.now.Add(pause)
+	p.file.delayed = append(p.file.delayed, p)
+}
+
+// overdue looks after attempts that have missed their deadline: the part is
+// queued again while the attempt may still win. With two attempts stalled the
+// older one is cancelled.
+func (c *Core) overdue() {
+	for i := 0; i < len(c.flying); {
+		a := c.flying[i]
+		if a.overdue || a.deadline.After(c.now) {
+			i++
+			continue
+		}
+		c.leaveWindows(a)
+		c.unhold(a)
+		a.overdue = true
+		c.pool(a.route.Pool()).stalled++
+		p := a.part
+		p.overdue++
+		if p.flying > 1 {
+			first := c.flying[slices.IndexFunc(c.flying, func(o *attempt) bool { return o.part == p })]
+			c.cancelWhere(func(o *attempt) bool { return o == first })
+		} else {
+			i++
+		}
+		if !slices.Contains(p.file.pending, p) {
+			p.file.requeue(p)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package mtserver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tghaul/haul/tl"
+)
+
+// A Handler answers API queries. Handle is called from several goroutines at
+// once, at most a fixed number per session.
+//
+// The context ends when the client drops the answer (rpc_drop_answer), when
+// the session or its key is destroyed, and when the DC closes; it outlives the
+// connection, since the answer can be fetched on another one.
+//
+// An error that is an *Error becomes an rpc_error; any other one becomes
+// 500 INTERNAL. The returned object is encoded once, before Handle's goroutine
+// ends. If it has a method Release(), that is called right after, so that an
+// object may lend pooled memory.
+type Handler interface {
+	Handle(ctx context.Context, c *Call) (tl.Object, error)
+}
+
+// A Call is one API query. It and the bytes of Query belong to the server
+// again when Handle returns: whoever keeps any of them must copy.
+type Call struct {
+	DC         int         // id of the DC, without the 10000 of test servers
+	MediaOnly  bool        // it came through a media-only endpoint
+	AuthKeyID  int64       // the permanent key: the one in use, or the one it is bound to; of an unbound temporary key its own
+	KeyID      int64       // the key that encrypted the query
+	TempKey    bool        // KeyID is a temporary key
+	SessionID  int64       // chosen by the client
+	MsgID      int64       // of the query
+	Query      tl.Raw      // gzip undone, wrappers (invokeWithLayer and so on) still on
+	Method     uint32      // constructor of the innermost query, below all wrappers
+	ConnID     int64       // the connection it came through, unique in the process
+	RemoteAddr string      // the client's end of the connection
+	Received   time.Time   // server time
+	Session    *Session    // may be kept, to push updates
+	frame      *frameBuf   // holds Query's memory
+	msg        *inMsg      // the session's record of the query
+	conn       *serverConn // for the faults that break connections
+}
+
+// An Error is what a Handler answers instead of a result: rpc_error.
+// See core.telegram.org/api/errors.
+type Error struct {
+	Code    int    // 420
+	Message string // "FLOOD_WAIT_30"
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("rpc error %d %s", e.Code, e.Message) }
+
+// A Releaser is a result that lends its memory; see Handler.
+type Releaser interface{ Release() }
+
+// A Sizer is a result that knows about how long its encoding is, in bytes, so
+// that it is encoded without growing a buffer. Results over 16 KiB should.
+type Sizer interface{ SizeHint() int }

@@ -107,7 +107,8 @@ type client struct {
 	lastID  int64
 	content int32
 	inbox   []message
-	skipped []message // service messages that expect passed over
+	skipped []message          // service messages that expect passed over
+	answers map[int64]struct{} // msg_ids of the rpc_results received
 }
 
 // A message is one message from the server, out of its container.
@@ -134,7 +135,7 @@ func (e *env) clientWith(key *crypto.AuthKey) *client {
 	e.t.Helper()
 	return &client{
 		t: e.t, conn: e.dial(transport.Options{Framing: transport.Intermediate}, false),
-		key: key, salt: 7, session: randomSalt(),
+		key: key, salt: 7, session: randomSalt(), answers: make(map[int64]struct{}),
 	}
 }
 
@@ -183,6 +184,11 @@ func (c *client) packet(id int64, seqNo int32, body []byte) {
 	c.t.Helper()
 	h := crypto.Header{Salt: c.salt, SessionID: c.session, MsgID: id, SeqNo: seqNo, Length: int32(len(body))}
 	c.write(c.seal(h, body))
+}
+
+// header is that of the next query, with any length.
+func (c *client) header(length int32) crypto.Header {
+	return crypto.Header{Salt: c.salt, SessionID: c.session, MsgID: c.nextID(), SeqNo: c.nextSeqNo(true), Length: length}
 }
 
 func (c *client) seal(h crypto.Header, body []byte) []byte {
@@ -292,6 +298,9 @@ func (c *client) expect(want uint32) message {
 			c.t.Fatalf("waiting for %#x: %v", want, err)
 		}
 		got := m.constructor()
+		if got == idRPCResult {
+			c.answers[m.id] = struct{}{}
+		}
 		if got == want {
 			return m
 		}
@@ -345,11 +354,12 @@ func (c *client) expectBad(id int64, seqNo int32, code int) {
 func (c *client) expectTransport(code int32) {
 	c.t.Helper()
 	_, err := c.read()
-	var te *transport.Error
-	if !errors.As(err, &te) || te.Code != code {
+	if te := (*transport.Error)(nil); !asTransport(err, &te) || te.Code != code {
 		c.t.Fatalf("got %v, want transport error %d", err, code)
 	}
 }
+
+func asTransport(err error, te **transport.Error) bool { return errors.As(err, te) }
 
 // expectQuiet checks that nothing comes but acks and new_session_created.
 func (c *client) expectQuiet() {

@@ -167,7 +167,7 @@ func (d *DC) answerPQ(x *exchange) ([]byte, error) {
 			e.Vector(1)
 			e.Long(d.rsa.Fingerprint())
 		})
-		x.resPQ = d.lie("resPQ", body)
+		x.resPQ = d.plainAnswer("resPQ", body)
 	}
 	return x.resPQ, nil
 }
@@ -302,7 +302,7 @@ func (d *DC) makeDHAnswer(x *exchange) ([]byte, error) {
 	}
 	key, iv := crypto.TempAESKey(x.newNonce, x.serverNonce)
 	crypto.IGEEncrypt(answer, answer, key[:], iv[:])
-	return d.lie("server_DH_params_ok", encode(idServerDHOk, func(e *tl.Encoder) {
+	return d.plainAnswer("server_DH_params_ok", encode(idServerDHOk, func(e *tl.Encoder) {
 		e.Int128(x.nonce)
 		e.Int128(x.serverNonce)
 		e.Blob(answer)
@@ -405,19 +405,22 @@ func (d *DC) newKey(x *exchange, key *crypto.AuthKey) *keyEntry {
 }
 
 func (d *DC) genAnswer(x *exchange, name string, id uint32, n byte, key *crypto.AuthKey) []byte {
-	return d.lie(name, encode(id, func(e *tl.Encoder) {
+	return d.plainAnswer(name, encode(id, func(e *tl.Encoder) {
 		e.Int128(x.nonce)
 		e.Int128(x.serverNonce)
 		e.Int128(crypto.NonceHash(x.newNonce, n, key.AuxHash()))
 	}))
 }
 
-// lie lets a security test change an answer.
-func (d *DC) lie(name string, body []byte) []byte {
+// plainAnswer appends random bytes to an answer, as real servers do. Before,
+// a security test may change it.
+func (d *DC) plainAnswer(name string, body []byte) []byte {
 	if lie := d.cfg.Faults.Corrupt.Plain; lie != nil {
-		return lie(name, body)
+		body = lie(name, body)
 	}
-	return body
+	var extra [1 + 31*4]byte
+	_, _ = rand.Read(extra[:]) // never fails
+	return append(body, extra[1:][:int(extra[0]%32)*4]...)
 }
 
 // innerData is any form of p_q_inner_data.

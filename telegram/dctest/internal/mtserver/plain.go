@@ -1,7 +1,6 @@
 package mtserver
 
 import (
-	"crypto/rand"
 	"errors"
 	"time"
 
@@ -26,18 +25,13 @@ func parsePlain(packet []byte) (msgID int64, body []byte, err error) {
 	return msgID, body, nil
 }
 
-// plainPacket makes an unencrypted answer. Real servers append random bytes
-// to the body and count them in its length; so does this.
+// plainPacket makes an unencrypted answer.
 func plainPacket(msgID int64, body []byte) []byte {
-	var extra [1 + 31*4]byte
-	_, _ = rand.Read(extra[:]) // never fails
-	junk := extra[1:][:int(extra[0]%32)*4]
-	e := tl.NewEncoder(make([]byte, 0, plainHeader+len(body)+len(junk)))
+	e := tl.NewEncoder(make([]byte, 0, plainHeader+len(body)))
 	e.Long(0)
 	e.Long(msgID)
-	e.Int(int32(len(body) + len(junk)))
+	e.Int(int32(len(body)))
 	e.Raw(body)
-	e.Raw(junk)
 	return e.Bytes()
 }
 

@@ -1,0 +1,91 @@
+package mtproto
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/mt"
+)
+
+const (
+	containerID = 0x73f1f8dc
+	maxMessages = 1024
+	maxGzip     = 32 << 20 // bytes that a gzip_packed may inflate to
+)
+
+// A message is one message of a packet, outside or inside a container.
+type message struct {
+	id    int64
+	seqNo int32
+	body  []byte // aliases the frame, unless gzip was undone
+}
+
+// unpack takes a container apart, or returns m alone. Containers do not nest,
+// a message inside is older than its container, and all of it is there or
+// nothing: else the packet is refused as a whole.
+// See core.telegram.org/mtproto/service_messages#containers.
+func unpack(m message) ([]message, error) {
+	d := tl.NewDecoder(m.body)
+	if d.PeekID() != containerID {
+		return []message{m}, nil
+	}
+	d.ID()
+	n := d.Count(16)
+	if n > maxMessages {
+		return nil, violated("container of %d messages", n)
+	}
+	inner := make([]message, 0, n)
+	for range n {
+		im := message{id: d.Long(), seqNo: d.Int()}
+		im.body = d.Take(int(d.Int()))
+		if d.Err() != nil {
+			break
+		}
+		switch {
+		case len(im.body)%4 != 0:
+			return nil, violated("message of %d bytes in a container", len(im.body))
+		case tl.NewDecoder(im.body).PeekID() == containerID:
+			return nil, violated("container in a container")
+		case im.id >= m.id:
+			return nil, violated("message in a container is not older than it")
+		}
+		inner = append(inner, im)
+	}
+	if err := d.End(); err != nil {
+		return nil, violated("container: %w", err)
+	}
+	return inner, nil
+}
+
+// gunzip inflates a boxed gzip_packed, or returns body as it is. Gzip inside
+// gzip is refused, and so is what inflates beyond 32 MiB.
+func gunzip(body []byte) ([]byte, error) {
+	if tl.NewDecoder(body).PeekID() != mt.GzipPackedID {
+		return body, nil
+	}
+	d := tl.NewDecoder(body)
+	var packed mt.GzipPacked
+	packed.Decode(d)
+	if err := d.End(); err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed.PackedData))
+	if err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	var out bytes.Buffer
+	n, err := io.Copy(&out, io.LimitReader(z, maxGzip+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("gzip: %w", err)
+	case n > maxGzip:
+		return nil, errors.New("gzip: inflates to more than 32 MiB")
+	case tl.NewDecoder(out.Bytes()).PeekID() == mt.GzipPackedID:
+		return nil, errors.New("gzip inside gzip")
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,118 @@
+package mtproto
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/tghaul/haul/mtproto/crypto"
+	"github.com/tghaul/haul/mtproto/transport"
+	"github.com/tghaul/haul/tl"
+)
+
+// An Endpoint is an address of a DC.
+type Endpoint struct {
+	DC        int
+	Test      bool
+	MediaOnly bool
+	CDN       bool
+	Address   string // host:port
+	Secret    transport.Secret
+}
+
+// WireDC is the id of the DC as the key exchange and the obfuscation header
+// have it: +10000 for test servers, negative for media-only endpoints.
+func (e Endpoint) WireDC() int32 {
+	id := int32(e.DC)
+	if e.Test {
+		id += 10000
+	}
+	if e.MediaOnly && !e.CDN {
+		id = -id
+	}
+	return id
+}
+
+// A DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// A FutureSalt is a server salt and the time it holds for.
+type FutureSalt struct {
+	ValidSince, ValidUntil time.Time // by the server's clock
+	Salt                   int64
+}
+
+// A KeyState is what a later session needs to go on with the same auth key. It
+// is a secret. Salt and TimeOffset are first guesses and may be old.
+type KeyState struct {
+	Key        *crypto.AuthKey
+	Salt       int64
+	TimeOffset time.Duration // server time minus local time
+	Salts      []FutureSalt
+	Created    time.Time
+}
+
+// Defaults of Options.
+const (
+	DefaultPingInterval    = 10 * time.Second
+	DefaultTempKeyLifetime = 24 * time.Hour
+)
+
+// Options of Connect.
+type Options struct {
+	Endpoints []Endpoint // of one DC; tried in turn, beginning with the first
+	Dial      DialFunc   // a net.Dialer if nil
+	Framing   transport.Framing
+	Plain     bool // no obfuscation
+	// PublicKeys are the RSA keys that the DC is known by. They are needed to make keys.
+	PublicKeys []*crypto.PublicKey
+	// Key is the DC's permanent key; if Key.Key is nil, Connect makes one.
+	Key KeyState
+	// PFS makes a temporary key for this session, bound to the permanent one.
+	PFS             bool
+	TempKeyLifetime time.Duration // DefaultTempKeyLifetime if 0
+	// Init wraps a query in invokeWithLayer and initConnection. It is applied
+	// until the server has answered a call on this session and key.
+	Init      func(query tl.Object) tl.Object
+	NoUpdates bool // wrap each query in invokeWithoutUpdates
+	// OnUpdate gets what the server sends unasked. It must not block, and may be nil.
+	OnUpdate func(update tl.Raw)
+	// OnKey is told of what should be kept: a new key, salts, time. It must not
+	// block or call the session, and may be nil.
+	OnKey func(KeyState)
+	// PingInterval is the time between pings; a connection on which nothing
+	// arrives for two and a half of it is given up. DefaultPingInterval if 0.
+	PingInterval time.Duration
+	Log          *slog.Logger // silent if nil
+	Rand         io.Reader    // crypto/rand if nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.PingInterval <= 0 {
+		o.PingInterval = DefaultPingInterval
+	}
+	if o.TempKeyLifetime <= 0 {
+		o.TempKeyLifetime = DefaultTempKeyLifetime
+	}
+	if o.Init == nil {
+		o.Init = func(q tl.Object) tl.Object { return q }
+	}
+	if o.OnUpdate == nil {
+		o.OnUpdate = func(tl.Raw) {}
+	}
+	if o.OnKey == nil {
+		o.OnKey = func(KeyState) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,9 +178,9 @@ func TestBadMessages(t *testing.T) {
 // TestRefusedContainer: a container is refused as a whole, so nothing in it
 // was executed, and sent right it is.
 func TestRefusedContainer(t *testing.T) {
-	var runs int
+	var runs atomic.Int64
 	cfg := Config{Handler: handlerFunc(func(_ context.Context, c *Call) (tl.Object, error) {
-		runs++
+		runs.Add(1)
 		return append(tl.Raw(nil), c.Query...), nil
 	})}
 	inBubble(t, cfg, func(e *env) {
@@ -190,14 +191,14 @@ func TestRefusedContainer(t *testing.T) {
 		c.packet(id, 2, containerBody(good, bad))
 		c.expectBad(id, 2, badSeqNoEven)
 		c.expectQuiet()
-		if runs != 0 {
-			t.Fatalf("%d queries executed, want 0", runs)
+		if got := runs.Load(); got != 0 {
+			t.Fatalf("%d queries executed, want 0", got)
 		}
 		c.container(good, c.part(query(2), true))
 		c.expect(idRPCResult)
 		c.expect(idRPCResult)
-		if runs != 2 {
-			t.Errorf("%d queries executed, want 2", runs)
+		if got := runs.Load(); got != 2 {
+			t.Errorf("%d queries executed, want 2", got)
 		}
 	})
 }
@@ -268,9 +269,9 @@ func TestFullContainer(t *testing.T) {
 // TestDuplicate: a query that comes again is not executed again; its answer is
 // sent again while it is not acknowledged, then the query is acknowledged again.
 func TestDuplicate(t *testing.T) {
-	runs := 0
+	var runs atomic.Int64
 	cfg := Config{Handler: handlerFunc(func(_ context.Context, c *Call) (tl.Object, error) {
-		runs++
+		runs.Add(1)
 		return append(tl.Raw(nil), c.Query...), nil
 	})}
 	inBubble(t, cfg, func(e *env) {
@@ -289,8 +290,8 @@ func TestDuplicate(t *testing.T) {
 		if got := c.acks(); !slices.Equal(got, []int64{id}) {
 			t.Errorf("acknowledged %x, want %x", got, id)
 		}
-		if runs != 1 {
-			t.Errorf("executed %d times, want 1", runs)
+		if got := runs.Load(); got != 1 {
+			t.Errorf("executed %d times, want 1", got)
 		}
 	})
 }
@@ -467,11 +468,11 @@ func TestPingDelayDisconnect(t *testing.T) {
 
 // TestDropAnswer: the three answers of rpc_drop_answer.
 func TestDropAnswer(t *testing.T) {
-	var ended int
+	var ended atomic.Int64
 	cfg := Config{Handler: handlerFunc(func(ctx context.Context, c *Call) (tl.Object, error) {
 		if d := tl.NewDecoder(c.Query[4:]); d.Long() == 1 {
 			<-ctx.Done()
-			ended++
+			ended.Add(1)
 		}
 		return append(tl.Raw(nil), c.Query...), nil
 	})}
@@ -489,7 +490,7 @@ func TestDropAnswer(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if ended != 1 {
+		if ended.Load() != 1 {
 			t.Error("the handler's context did not end")
 		}
 

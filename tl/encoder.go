@@ -3,6 +3,7 @@ package tl
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // VectorID is the constructor of a boxed Vector.
@@ -78,6 +79,18 @@ func (e *Encoder) Blob(b []byte) {
 	e.stringHeader(len(b))
 	e.buf = append(e.buf, b...)
 	e.pad(len(b))
+}
+
+// BlobSpace appends the header and padding of bytes of length n and returns
+// the n bytes between them, zeroed, for the caller to fill before the next
+// call that changes the encoder.
+func (e *Encoder) BlobSpace(n int) []byte {
+	e.stringHeader(n)
+	start := len(e.buf)
+	e.buf = slices.Grow(e.buf, n+3)[:start+n]
+	clear(e.buf[start:])
+	e.pad(n)
+	return e.buf[start : start+n]
 }
 
 // Vector appends the header of a boxed vector of n items.

@@ -15,21 +15,27 @@ const MaxDepth = 128
 var (
 	ErrShort = errors.New("tl: value runs past the end of the data")
 	ErrDepth = errors.New("tl: value nests too deeply")
+	ErrSize  = errors.New("tl: value takes too much memory")
 	ErrValue = errors.New("tl: invalid value")
 )
 
 // An UnknownConstructorError is an id that the schema does not have where it
 // was found. Nothing is known of what follows it, so decoding ends there.
 type UnknownConstructorError struct {
-	ID   uint32
-	Want string // the type that was expected, or ""
+	ID    uint32
+	Want  string // the type that was expected, or ""
+	Layer int    // of the schema, 0 if the place is the same in every layer
 }
 
 func (e *UnknownConstructorError) Error() string {
-	if e.Want == "" {
-		return fmt.Sprintf("tl: unknown constructor %#08x", e.ID)
+	text := fmt.Sprintf("tl: unknown constructor 0x%08x", e.ID)
+	if e.Want != "" {
+		text = fmt.Sprintf("tl: constructor 0x%08x is none of %s", e.ID, e.Want)
 	}
-	return fmt.Sprintf("tl: constructor %#08x is none of %s", e.ID, e.Want)
+	if e.Layer != 0 {
+		text += fmt.Sprintf(" in layer %d", e.Layer)
+	}
+	return text
 }
 
 // A Decoder reads TL values from a buffer, which it never changes or copies:
@@ -40,6 +46,7 @@ type Decoder struct {
 	buf   []byte
 	off   int
 	depth int
+	spent int // bytes charged so far; see Charge
 	err   error
 }
 
@@ -207,7 +214,13 @@ func (d *Decoder) Blob() []byte {
 }
 
 // String reads a string. It copies, unlike Blob.
-func (d *Decoder) String() string { return string(d.Blob()) }
+func (d *Decoder) String() string {
+	b := d.Blob()
+	if !d.Charge(len(b)) {
+		return ""
+	}
+	return string(b)
+}
 
 // Vector reads the header of a boxed vector and returns its count. minItem is
 // the least size of an item in bytes: a count that cannot fit in the data fails.

@@ -90,7 +90,7 @@ func (e *Encoder) BlobSpace(n int) []byte {
 	e.buf = slices.Grow(e.buf, n+3)[:start+n]
 	clear(e.buf[start:])
 	e.pad(n)
-	return e.buf[start : start+n]
+	return e.buf[start : start+n : start+n]
 }
 
 // Vector appends the header of a boxed vector of n items.

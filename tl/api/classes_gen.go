@@ -19,11 +19,11 @@ func (*Other) isChannelMessagesFilter() {}
 func DecodeChannelMessagesFilter(d *tl.Decoder) ChannelMessagesFilterClass {
 	switch d.PeekID() {
 	case ChannelMessagesFilterEmptyID:
-		v := new(ChannelMessagesFilterEmpty)
+		v := tl.New[ChannelMessagesFilterEmpty](d)
 		v.Decode(d)
 		return v
 	case ChannelMessagesFilterID:
-		v := new(ChannelMessagesFilter)
+		v := tl.New[ChannelMessagesFilter](d)
 		v.Decode(d)
 		return v
 	default:
@@ -44,31 +44,31 @@ func (*Other) isChat() {}
 func DecodeChat(d *tl.Decoder) ChatClass {
 	switch d.PeekID() {
 	case ChatEmptyID:
-		v := new(ChatEmpty)
+		v := tl.New[ChatEmpty](d)
 		v.Decode(d)
 		return v
 	case ChatID:
-		v := new(Chat)
+		v := tl.New[Chat](d)
 		v.Decode(d)
 		return v
 	case ChatForbiddenID:
-		v := new(ChatForbidden)
+		v := tl.New[ChatForbidden](d)
 		v.Decode(d)
 		return v
 	case ChannelID:
-		v := new(Channel)
+		v := tl.New[Channel](d)
 		v.Decode(d)
 		return v
 	case ChannelForbiddenID:
-		v := new(ChannelForbidden)
+		v := tl.New[ChannelForbidden](d)
 		v.Decode(d)
 		return v
 	case CommunityForbiddenID:
-		v := new(CommunityForbidden)
+		v := tl.New[CommunityForbidden](d)
 		v.Decode(d)
 		return v
 	case CommunityID:
-		v := new(Community)
+		v := tl.New[Community](d)
 		v.Decode(d)
 		return v
 	default:
@@ -89,11 +89,11 @@ func (*Other) isChatFull() {}
 func DecodeChatFull(d *tl.Decoder) ChatFullClass {
 	switch d.PeekID() {
 	case ChatFullID:
-		v := new(ChatFull)
+		v := tl.New[ChatFull](d)
 		v.Decode(d)
 		return v
 	case ChannelFullID:
-		v := new(ChannelFull)
+		v := tl.New[ChannelFull](d)
 		v.Decode(d)
 		return v
 	default:
@@ -114,15 +114,15 @@ func (*Other) isChatParticipant() {}
 func DecodeChatParticipant(d *tl.Decoder) ChatParticipantClass {
 	switch d.PeekID() {
 	case ChatParticipantID:
-		v := new(ChatParticipant)
+		v := tl.New[ChatParticipant](d)
 		v.Decode(d)
 		return v
 	case ChatParticipantCreatorID:
-		v := new(ChatParticipantCreator)
+		v := tl.New[ChatParticipantCreator](d)
 		v.Decode(d)
 		return v
 	case ChatParticipantAdminID:
-		v := new(ChatParticipantAdmin)
+		v := tl.New[ChatParticipantAdmin](d)
 		v.Decode(d)
 		return v
 	default:
@@ -143,11 +143,11 @@ func (*Other) isChatParticipants() {}
 func DecodeChatParticipants(d *tl.Decoder) ChatParticipantsClass {
 	switch d.PeekID() {
 	case ChatParticipantsForbiddenID:
-		v := new(ChatParticipantsForbidden)
+		v := tl.New[ChatParticipantsForbidden](d)
 		v.Decode(d)
 		return v
 	case ChatParticipantsID:
-		v := new(ChatParticipants)
+		v := tl.New[ChatParticipants](d)
 		v.Decode(d)
 		return v
 	default:
@@ -168,11 +168,11 @@ func (*Other) isChatPhoto() {}
 func DecodeChatPhoto(d *tl.Decoder) ChatPhotoClass {
 	switch d.PeekID() {
 	case ChatPhotoEmptyID:
-		v := new(ChatPhotoEmpty)
+		v := tl.New[ChatPhotoEmpty](d)
 		v.Decode(d)
 		return v
 	case ChatPhotoID:
-		v := new(ChatPhoto)
+		v := tl.New[ChatPhoto](d)
 		v.Decode(d)
 		return v
 	default:
@@ -193,15 +193,15 @@ func (*Other) isDialog() {}
 func DecodeDialog(d *tl.Decoder) DialogClass {
 	switch d.PeekID() {
 	case DialogID:
-		v := new(Dialog)
+		v := tl.New[Dialog](d)
 		v.Decode(d)
 		return v
 	case DialogFolderID:
-		v := new(DialogFolder)
+		v := tl.New[DialogFolder](d)
 		v.Decode(d)
 		return v
 	case DialogCommunityID:
-		v := new(DialogCommunity)
+		v := tl.New[DialogCommunity](d)
 		v.Decode(d)
 		return v
 	default:
@@ -222,11 +222,11 @@ func (*Other) isDocument() {}
 func DecodeDocument(d *tl.Decoder) DocumentClass {
 	switch d.PeekID() {
 	case DocumentEmptyID:
-		v := new(DocumentEmpty)
+		v := tl.New[DocumentEmpty](d)
 		v.Decode(d)
 		return v
 	case DocumentID:
-		v := new(Document)
+		v := tl.New[Document](d)
 		v.Decode(d)
 		return v
 	default:
@@ -247,35 +247,35 @@ func (*Other) isDocumentAttribute() {}
 func DecodeDocumentAttribute(d *tl.Decoder) DocumentAttributeClass {
 	switch d.PeekID() {
 	case DocumentAttributeImageSizeID:
-		v := new(DocumentAttributeImageSize)
+		v := tl.New[DocumentAttributeImageSize](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeAnimatedID:
-		v := new(DocumentAttributeAnimated)
+		v := tl.New[DocumentAttributeAnimated](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeStickerID:
-		v := new(DocumentAttributeSticker)
+		v := tl.New[DocumentAttributeSticker](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeVideoID:
-		v := new(DocumentAttributeVideo)
+		v := tl.New[DocumentAttributeVideo](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeAudioID:
-		v := new(DocumentAttributeAudio)
+		v := tl.New[DocumentAttributeAudio](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeFilenameID:
-		v := new(DocumentAttributeFilename)
+		v := tl.New[DocumentAttributeFilename](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeHasStickersID:
-		v := new(DocumentAttributeHasStickers)
+		v := tl.New[DocumentAttributeHasStickers](d)
 		v.Decode(d)
 		return v
 	case DocumentAttributeCustomEmojiID:
-		v := new(DocumentAttributeCustomEmoji)
+		v := tl.New[DocumentAttributeCustomEmoji](d)
 		v.Decode(d)
 		return v
 	default:
@@ -296,11 +296,11 @@ func (*Other) isDraftMessage() {}
 func DecodeDraftMessage(d *tl.Decoder) DraftMessageClass {
 	switch d.PeekID() {
 	case DraftMessageEmptyID:
-		v := new(DraftMessageEmpty)
+		v := tl.New[DraftMessageEmpty](d)
 		v.Decode(d)
 		return v
 	case DraftMessageID:
-		v := new(DraftMessage)
+		v := tl.New[DraftMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -321,15 +321,15 @@ func (*Other) isEmailVerification() {}
 func DecodeEmailVerification(d *tl.Decoder) EmailVerificationClass {
 	switch d.PeekID() {
 	case EmailVerificationCodeID:
-		v := new(EmailVerificationCode)
+		v := tl.New[EmailVerificationCode](d)
 		v.Decode(d)
 		return v
 	case EmailVerificationGoogleID:
-		v := new(EmailVerificationGoogle)
+		v := tl.New[EmailVerificationGoogle](d)
 		v.Decode(d)
 		return v
 	case EmailVerificationAppleID:
-		v := new(EmailVerificationApple)
+		v := tl.New[EmailVerificationApple](d)
 		v.Decode(d)
 		return v
 	default:
@@ -350,19 +350,19 @@ func (*Other) isEmojiStatus() {}
 func DecodeEmojiStatus(d *tl.Decoder) EmojiStatusClass {
 	switch d.PeekID() {
 	case EmojiStatusEmptyID:
-		v := new(EmojiStatusEmpty)
+		v := tl.New[EmojiStatusEmpty](d)
 		v.Decode(d)
 		return v
 	case EmojiStatusID:
-		v := new(EmojiStatus)
+		v := tl.New[EmojiStatus](d)
 		v.Decode(d)
 		return v
 	case EmojiStatusCollectibleID:
-		v := new(EmojiStatusCollectible)
+		v := tl.New[EmojiStatusCollectible](d)
 		v.Decode(d)
 		return v
 	case InputEmojiStatusCollectibleID:
-		v := new(InputEmojiStatusCollectible)
+		v := tl.New[InputEmojiStatusCollectible](d)
 		v.Decode(d)
 		return v
 	default:
@@ -383,15 +383,15 @@ func (*Other) isInputChannel() {}
 func DecodeInputChannel(d *tl.Decoder) InputChannelClass {
 	switch d.PeekID() {
 	case InputChannelEmptyID:
-		v := new(InputChannelEmpty)
+		v := tl.New[InputChannelEmpty](d)
 		v.Decode(d)
 		return v
 	case InputChannelID:
-		v := new(InputChannel)
+		v := tl.New[InputChannel](d)
 		v.Decode(d)
 		return v
 	case InputChannelFromMessageID:
-		v := new(InputChannelFromMessage)
+		v := tl.New[InputChannelFromMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -412,11 +412,11 @@ func (*Other) isInputCheckPasswordSRP() {}
 func DecodeInputCheckPasswordSRP(d *tl.Decoder) InputCheckPasswordSRPClass {
 	switch d.PeekID() {
 	case InputCheckPasswordEmptyID:
-		v := new(InputCheckPasswordEmpty)
+		v := tl.New[InputCheckPasswordEmpty](d)
 		v.Decode(d)
 		return v
 	case InputCheckPasswordSRPID:
-		v := new(InputCheckPasswordSRP)
+		v := tl.New[InputCheckPasswordSRP](d)
 		v.Decode(d)
 		return v
 	default:
@@ -437,15 +437,15 @@ func (*Other) isInputDialogPeer() {}
 func DecodeInputDialogPeer(d *tl.Decoder) InputDialogPeerClass {
 	switch d.PeekID() {
 	case InputDialogPeerID:
-		v := new(InputDialogPeer)
+		v := tl.New[InputDialogPeer](d)
 		v.Decode(d)
 		return v
 	case InputDialogPeerFolderID:
-		v := new(InputDialogPeerFolder)
+		v := tl.New[InputDialogPeerFolder](d)
 		v.Decode(d)
 		return v
 	case InputDialogPeerCommunityID:
-		v := new(InputDialogPeerCommunity)
+		v := tl.New[InputDialogPeerCommunity](d)
 		v.Decode(d)
 		return v
 	default:
@@ -466,11 +466,11 @@ func (*Other) isInputDocument() {}
 func DecodeInputDocument(d *tl.Decoder) InputDocumentClass {
 	switch d.PeekID() {
 	case InputDocumentEmptyID:
-		v := new(InputDocumentEmpty)
+		v := tl.New[InputDocumentEmpty](d)
 		v.Decode(d)
 		return v
 	case InputDocumentID:
-		v := new(InputDocument)
+		v := tl.New[InputDocument](d)
 		v.Decode(d)
 		return v
 	default:
@@ -491,15 +491,15 @@ func (*Other) isInputFile() {}
 func DecodeInputFile(d *tl.Decoder) InputFileClass {
 	switch d.PeekID() {
 	case InputFileID:
-		v := new(InputFile)
+		v := tl.New[InputFile](d)
 		v.Decode(d)
 		return v
 	case InputFileBigID:
-		v := new(InputFileBig)
+		v := tl.New[InputFileBig](d)
 		v.Decode(d)
 		return v
 	case InputFileStoryDocumentID:
-		v := new(InputFileStoryDocument)
+		v := tl.New[InputFileStoryDocument](d)
 		v.Decode(d)
 		return v
 	default:
@@ -520,51 +520,51 @@ func (*Other) isInputFileLocation() {}
 func DecodeInputFileLocation(d *tl.Decoder) InputFileLocationClass {
 	switch d.PeekID() {
 	case InputFileLocationID:
-		v := new(InputFileLocation)
+		v := tl.New[InputFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputEncryptedFileLocationID:
-		v := new(InputEncryptedFileLocation)
+		v := tl.New[InputEncryptedFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputDocumentFileLocationID:
-		v := new(InputDocumentFileLocation)
+		v := tl.New[InputDocumentFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputSecureFileLocationID:
-		v := new(InputSecureFileLocation)
+		v := tl.New[InputSecureFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputTakeoutFileLocationID:
-		v := new(InputTakeoutFileLocation)
+		v := tl.New[InputTakeoutFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputPhotoFileLocationID:
-		v := new(InputPhotoFileLocation)
+		v := tl.New[InputPhotoFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputPhotoLegacyFileLocationID:
-		v := new(InputPhotoLegacyFileLocation)
+		v := tl.New[InputPhotoLegacyFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputPeerPhotoFileLocationID:
-		v := new(InputPeerPhotoFileLocation)
+		v := tl.New[InputPeerPhotoFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetThumbID:
-		v := new(InputStickerSetThumb)
+		v := tl.New[InputStickerSetThumb](d)
 		v.Decode(d)
 		return v
 	case InputGroupCallStreamID:
-		v := new(InputGroupCallStream)
+		v := tl.New[InputGroupCallStream](d)
 		v.Decode(d)
 		return v
 	case InputPeerPhotoFileLocationLegacyID:
-		v := new(InputPeerPhotoFileLocationLegacy)
+		v := tl.New[InputPeerPhotoFileLocationLegacy](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetThumbLegacyID:
-		v := new(InputStickerSetThumbLegacy)
+		v := tl.New[InputStickerSetThumbLegacy](d)
 		v.Decode(d)
 		return v
 	default:
@@ -585,23 +585,23 @@ func (*Other) isInputMedia() {}
 func DecodeInputMedia(d *tl.Decoder) InputMediaClass {
 	switch d.PeekID() {
 	case InputMediaEmptyID:
-		v := new(InputMediaEmpty)
+		v := tl.New[InputMediaEmpty](d)
 		v.Decode(d)
 		return v
 	case InputMediaUploadedPhotoID:
-		v := new(InputMediaUploadedPhoto)
+		v := tl.New[InputMediaUploadedPhoto](d)
 		v.Decode(d)
 		return v
 	case InputMediaPhotoID:
-		v := new(InputMediaPhoto)
+		v := tl.New[InputMediaPhoto](d)
 		v.Decode(d)
 		return v
 	case InputMediaUploadedDocumentID:
-		v := new(InputMediaUploadedDocument)
+		v := tl.New[InputMediaUploadedDocument](d)
 		v.Decode(d)
 		return v
 	case InputMediaDocumentID:
-		v := new(InputMediaDocument)
+		v := tl.New[InputMediaDocument](d)
 		v.Decode(d)
 		return v
 	default:
@@ -622,19 +622,19 @@ func (*Other) isInputMessage() {}
 func DecodeInputMessage(d *tl.Decoder) InputMessageClass {
 	switch d.PeekID() {
 	case InputMessageIDID:
-		v := new(InputMessageID)
+		v := tl.New[InputMessageID](d)
 		v.Decode(d)
 		return v
 	case InputMessageReplyToID:
-		v := new(InputMessageReplyTo)
+		v := tl.New[InputMessageReplyTo](d)
 		v.Decode(d)
 		return v
 	case InputMessagePinnedID:
-		v := new(InputMessagePinned)
+		v := tl.New[InputMessagePinned](d)
 		v.Decode(d)
 		return v
 	case InputMessageCallbackQueryID:
-		v := new(InputMessageCallbackQuery)
+		v := tl.New[InputMessageCallbackQuery](d)
 		v.Decode(d)
 		return v
 	default:
@@ -655,31 +655,31 @@ func (*Other) isInputPeer() {}
 func DecodeInputPeer(d *tl.Decoder) InputPeerClass {
 	switch d.PeekID() {
 	case InputPeerEmptyID:
-		v := new(InputPeerEmpty)
+		v := tl.New[InputPeerEmpty](d)
 		v.Decode(d)
 		return v
 	case InputPeerSelfID:
-		v := new(InputPeerSelf)
+		v := tl.New[InputPeerSelf](d)
 		v.Decode(d)
 		return v
 	case InputPeerChatID:
-		v := new(InputPeerChat)
+		v := tl.New[InputPeerChat](d)
 		v.Decode(d)
 		return v
 	case InputPeerUserID:
-		v := new(InputPeerUser)
+		v := tl.New[InputPeerUser](d)
 		v.Decode(d)
 		return v
 	case InputPeerChannelID:
-		v := new(InputPeerChannel)
+		v := tl.New[InputPeerChannel](d)
 		v.Decode(d)
 		return v
 	case InputPeerUserFromMessageID:
-		v := new(InputPeerUserFromMessage)
+		v := tl.New[InputPeerUserFromMessage](d)
 		v.Decode(d)
 		return v
 	case InputPeerChannelFromMessageID:
-		v := new(InputPeerChannelFromMessage)
+		v := tl.New[InputPeerChannelFromMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -700,11 +700,11 @@ func (*Other) isInputPhoto() {}
 func DecodeInputPhoto(d *tl.Decoder) InputPhotoClass {
 	switch d.PeekID() {
 	case InputPhotoEmptyID:
-		v := new(InputPhotoEmpty)
+		v := tl.New[InputPhotoEmpty](d)
 		v.Decode(d)
 		return v
 	case InputPhotoID:
-		v := new(InputPhoto)
+		v := tl.New[InputPhoto](d)
 		v.Decode(d)
 		return v
 	default:
@@ -725,7 +725,7 @@ func (*Other) isInputReplyTo() {}
 func DecodeInputReplyTo(d *tl.Decoder) InputReplyToClass {
 	switch d.PeekID() {
 	case InputReplyToMessageID:
-		v := new(InputReplyToMessage)
+		v := tl.New[InputReplyToMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -746,51 +746,51 @@ func (*Other) isInputStickerSet() {}
 func DecodeInputStickerSet(d *tl.Decoder) InputStickerSetClass {
 	switch d.PeekID() {
 	case InputStickerSetEmptyID:
-		v := new(InputStickerSetEmpty)
+		v := tl.New[InputStickerSetEmpty](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetIDID:
-		v := new(InputStickerSetID)
+		v := tl.New[InputStickerSetID](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetShortNameID:
-		v := new(InputStickerSetShortName)
+		v := tl.New[InputStickerSetShortName](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetAnimatedEmojiID:
-		v := new(InputStickerSetAnimatedEmoji)
+		v := tl.New[InputStickerSetAnimatedEmoji](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetDiceID:
-		v := new(InputStickerSetDice)
+		v := tl.New[InputStickerSetDice](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetAnimatedEmojiAnimationsID:
-		v := new(InputStickerSetAnimatedEmojiAnimations)
+		v := tl.New[InputStickerSetAnimatedEmojiAnimations](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetPremiumGiftsID:
-		v := new(InputStickerSetPremiumGifts)
+		v := tl.New[InputStickerSetPremiumGifts](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetEmojiGenericAnimationsID:
-		v := new(InputStickerSetEmojiGenericAnimations)
+		v := tl.New[InputStickerSetEmojiGenericAnimations](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetEmojiDefaultStatusesID:
-		v := new(InputStickerSetEmojiDefaultStatuses)
+		v := tl.New[InputStickerSetEmojiDefaultStatuses](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetEmojiDefaultTopicIconsID:
-		v := new(InputStickerSetEmojiDefaultTopicIcons)
+		v := tl.New[InputStickerSetEmojiDefaultTopicIcons](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetEmojiChannelDefaultStatusesID:
-		v := new(InputStickerSetEmojiChannelDefaultStatuses)
+		v := tl.New[InputStickerSetEmojiChannelDefaultStatuses](d)
 		v.Decode(d)
 		return v
 	case InputStickerSetTonGiftsID:
-		v := new(InputStickerSetTonGifts)
+		v := tl.New[InputStickerSetTonGifts](d)
 		v.Decode(d)
 		return v
 	default:
@@ -811,19 +811,19 @@ func (*Other) isInputUser() {}
 func DecodeInputUser(d *tl.Decoder) InputUserClass {
 	switch d.PeekID() {
 	case InputUserEmptyID:
-		v := new(InputUserEmpty)
+		v := tl.New[InputUserEmpty](d)
 		v.Decode(d)
 		return v
 	case InputUserSelfID:
-		v := new(InputUserSelf)
+		v := tl.New[InputUserSelf](d)
 		v.Decode(d)
 		return v
 	case InputUserID:
-		v := new(InputUser)
+		v := tl.New[InputUser](d)
 		v.Decode(d)
 		return v
 	case InputUserFromMessageID:
-		v := new(InputUserFromMessage)
+		v := tl.New[InputUserFromMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -844,15 +844,15 @@ func (*Other) isInputWebFileLocation() {}
 func DecodeInputWebFileLocation(d *tl.Decoder) InputWebFileLocationClass {
 	switch d.PeekID() {
 	case InputWebFileLocationID:
-		v := new(InputWebFileLocation)
+		v := tl.New[InputWebFileLocation](d)
 		v.Decode(d)
 		return v
 	case InputWebFileGeoPointLocationID:
-		v := new(InputWebFileGeoPointLocation)
+		v := tl.New[InputWebFileGeoPointLocation](d)
 		v.Decode(d)
 		return v
 	case InputWebFileAudioAlbumThumbLocationID:
-		v := new(InputWebFileAudioAlbumThumbLocation)
+		v := tl.New[InputWebFileAudioAlbumThumbLocation](d)
 		v.Decode(d)
 		return v
 	default:
@@ -873,27 +873,27 @@ func (*Other) isJSONValue() {}
 func DecodeJSONValue(d *tl.Decoder) JSONValueClass {
 	switch d.PeekID() {
 	case JsonNullID:
-		v := new(JsonNull)
+		v := tl.New[JsonNull](d)
 		v.Decode(d)
 		return v
 	case JsonBoolID:
-		v := new(JsonBool)
+		v := tl.New[JsonBool](d)
 		v.Decode(d)
 		return v
 	case JsonNumberID:
-		v := new(JsonNumber)
+		v := tl.New[JsonNumber](d)
 		v.Decode(d)
 		return v
 	case JsonStringID:
-		v := new(JsonString)
+		v := tl.New[JsonString](d)
 		v.Decode(d)
 		return v
 	case JsonArrayID:
-		v := new(JsonArray)
+		v := tl.New[JsonArray](d)
 		v.Decode(d)
 		return v
 	case JsonObjectID:
-		v := new(JsonObject)
+		v := tl.New[JsonObject](d)
 		v.Decode(d)
 		return v
 	default:
@@ -914,15 +914,15 @@ func (*Other) isMessage() {}
 func DecodeMessage(d *tl.Decoder) MessageClass {
 	switch d.PeekID() {
 	case MessageEmptyID:
-		v := new(MessageEmpty)
+		v := tl.New[MessageEmpty](d)
 		v.Decode(d)
 		return v
 	case MessageID:
-		v := new(Message)
+		v := tl.New[Message](d)
 		v.Decode(d)
 		return v
 	case MessageServiceID:
-		v := new(MessageService)
+		v := tl.New[MessageService](d)
 		v.Decode(d)
 		return v
 	default:
@@ -943,39 +943,39 @@ func (*Other) isMessageAction() {}
 func DecodeMessageAction(d *tl.Decoder) MessageActionClass {
 	switch d.PeekID() {
 	case MessageActionEmptyID:
-		v := new(MessageActionEmpty)
+		v := tl.New[MessageActionEmpty](d)
 		v.Decode(d)
 		return v
 	case MessageActionChatCreateID:
-		v := new(MessageActionChatCreate)
+		v := tl.New[MessageActionChatCreate](d)
 		v.Decode(d)
 		return v
 	case MessageActionChatEditTitleID:
-		v := new(MessageActionChatEditTitle)
+		v := tl.New[MessageActionChatEditTitle](d)
 		v.Decode(d)
 		return v
 	case MessageActionChatAddUserID:
-		v := new(MessageActionChatAddUser)
+		v := tl.New[MessageActionChatAddUser](d)
 		v.Decode(d)
 		return v
 	case MessageActionChannelCreateID:
-		v := new(MessageActionChannelCreate)
+		v := tl.New[MessageActionChannelCreate](d)
 		v.Decode(d)
 		return v
 	case MessageActionChatMigrateToID:
-		v := new(MessageActionChatMigrateTo)
+		v := tl.New[MessageActionChatMigrateTo](d)
 		v.Decode(d)
 		return v
 	case MessageActionChannelMigrateFromID:
-		v := new(MessageActionChannelMigrateFrom)
+		v := tl.New[MessageActionChannelMigrateFrom](d)
 		v.Decode(d)
 		return v
 	case MessageActionPinMessageID:
-		v := new(MessageActionPinMessage)
+		v := tl.New[MessageActionPinMessage](d)
 		v.Decode(d)
 		return v
 	case MessageActionTopicCreateID:
-		v := new(MessageActionTopicCreate)
+		v := tl.New[MessageActionTopicCreate](d)
 		v.Decode(d)
 		return v
 	default:
@@ -996,103 +996,103 @@ func (*Other) isMessageEntity() {}
 func DecodeMessageEntity(d *tl.Decoder) MessageEntityClass {
 	switch d.PeekID() {
 	case MessageEntityUnknownID:
-		v := new(MessageEntityUnknown)
+		v := tl.New[MessageEntityUnknown](d)
 		v.Decode(d)
 		return v
 	case MessageEntityMentionID:
-		v := new(MessageEntityMention)
+		v := tl.New[MessageEntityMention](d)
 		v.Decode(d)
 		return v
 	case MessageEntityHashtagID:
-		v := new(MessageEntityHashtag)
+		v := tl.New[MessageEntityHashtag](d)
 		v.Decode(d)
 		return v
 	case MessageEntityBotCommandID:
-		v := new(MessageEntityBotCommand)
+		v := tl.New[MessageEntityBotCommand](d)
 		v.Decode(d)
 		return v
 	case MessageEntityUrlID:
-		v := new(MessageEntityUrl)
+		v := tl.New[MessageEntityUrl](d)
 		v.Decode(d)
 		return v
 	case MessageEntityEmailID:
-		v := new(MessageEntityEmail)
+		v := tl.New[MessageEntityEmail](d)
 		v.Decode(d)
 		return v
 	case MessageEntityBoldID:
-		v := new(MessageEntityBold)
+		v := tl.New[MessageEntityBold](d)
 		v.Decode(d)
 		return v
 	case MessageEntityItalicID:
-		v := new(MessageEntityItalic)
+		v := tl.New[MessageEntityItalic](d)
 		v.Decode(d)
 		return v
 	case MessageEntityCodeID:
-		v := new(MessageEntityCode)
+		v := tl.New[MessageEntityCode](d)
 		v.Decode(d)
 		return v
 	case MessageEntityPreID:
-		v := new(MessageEntityPre)
+		v := tl.New[MessageEntityPre](d)
 		v.Decode(d)
 		return v
 	case MessageEntityTextUrlID:
-		v := new(MessageEntityTextUrl)
+		v := tl.New[MessageEntityTextUrl](d)
 		v.Decode(d)
 		return v
 	case MessageEntityMentionNameID:
-		v := new(MessageEntityMentionName)
+		v := tl.New[MessageEntityMentionName](d)
 		v.Decode(d)
 		return v
 	case InputMessageEntityMentionNameID:
-		v := new(InputMessageEntityMentionName)
+		v := tl.New[InputMessageEntityMentionName](d)
 		v.Decode(d)
 		return v
 	case MessageEntityPhoneID:
-		v := new(MessageEntityPhone)
+		v := tl.New[MessageEntityPhone](d)
 		v.Decode(d)
 		return v
 	case MessageEntityCashtagID:
-		v := new(MessageEntityCashtag)
+		v := tl.New[MessageEntityCashtag](d)
 		v.Decode(d)
 		return v
 	case MessageEntityUnderlineID:
-		v := new(MessageEntityUnderline)
+		v := tl.New[MessageEntityUnderline](d)
 		v.Decode(d)
 		return v
 	case MessageEntityStrikeID:
-		v := new(MessageEntityStrike)
+		v := tl.New[MessageEntityStrike](d)
 		v.Decode(d)
 		return v
 	case MessageEntityBankCardID:
-		v := new(MessageEntityBankCard)
+		v := tl.New[MessageEntityBankCard](d)
 		v.Decode(d)
 		return v
 	case MessageEntitySpoilerID:
-		v := new(MessageEntitySpoiler)
+		v := tl.New[MessageEntitySpoiler](d)
 		v.Decode(d)
 		return v
 	case MessageEntityCustomEmojiID:
-		v := new(MessageEntityCustomEmoji)
+		v := tl.New[MessageEntityCustomEmoji](d)
 		v.Decode(d)
 		return v
 	case MessageEntityBlockquoteID:
-		v := new(MessageEntityBlockquote)
+		v := tl.New[MessageEntityBlockquote](d)
 		v.Decode(d)
 		return v
 	case MessageEntityFormattedDateID:
-		v := new(MessageEntityFormattedDate)
+		v := tl.New[MessageEntityFormattedDate](d)
 		v.Decode(d)
 		return v
 	case MessageEntityDiffInsertID:
-		v := new(MessageEntityDiffInsert)
+		v := tl.New[MessageEntityDiffInsert](d)
 		v.Decode(d)
 		return v
 	case MessageEntityDiffReplaceID:
-		v := new(MessageEntityDiffReplace)
+		v := tl.New[MessageEntityDiffReplace](d)
 		v.Decode(d)
 		return v
 	case MessageEntityDiffDeleteID:
-		v := new(MessageEntityDiffDelete)
+		v := tl.New[MessageEntityDiffDelete](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1113,79 +1113,79 @@ func (*Other) isMessageMedia() {}
 func DecodeMessageMedia(d *tl.Decoder) MessageMediaClass {
 	switch d.PeekID() {
 	case MessageMediaEmptyID:
-		v := new(MessageMediaEmpty)
+		v := tl.New[MessageMediaEmpty](d)
 		v.Decode(d)
 		return v
 	case MessageMediaPhotoID:
-		v := new(MessageMediaPhoto)
+		v := tl.New[MessageMediaPhoto](d)
 		v.Decode(d)
 		return v
 	case MessageMediaGeoID:
-		v := new(MessageMediaGeo)
+		v := tl.New[MessageMediaGeo](d)
 		v.Decode(d)
 		return v
 	case MessageMediaContactID:
-		v := new(MessageMediaContact)
+		v := tl.New[MessageMediaContact](d)
 		v.Decode(d)
 		return v
 	case MessageMediaUnsupportedID:
-		v := new(MessageMediaUnsupported)
+		v := tl.New[MessageMediaUnsupported](d)
 		v.Decode(d)
 		return v
 	case MessageMediaDocumentID:
-		v := new(MessageMediaDocument)
+		v := tl.New[MessageMediaDocument](d)
 		v.Decode(d)
 		return v
 	case MessageMediaWebPageID:
-		v := new(MessageMediaWebPage)
+		v := tl.New[MessageMediaWebPage](d)
 		v.Decode(d)
 		return v
 	case MessageMediaVenueID:
-		v := new(MessageMediaVenue)
+		v := tl.New[MessageMediaVenue](d)
 		v.Decode(d)
 		return v
 	case MessageMediaGameID:
-		v := new(MessageMediaGame)
+		v := tl.New[MessageMediaGame](d)
 		v.Decode(d)
 		return v
 	case MessageMediaInvoiceID:
-		v := new(MessageMediaInvoice)
+		v := tl.New[MessageMediaInvoice](d)
 		v.Decode(d)
 		return v
 	case MessageMediaGeoLiveID:
-		v := new(MessageMediaGeoLive)
+		v := tl.New[MessageMediaGeoLive](d)
 		v.Decode(d)
 		return v
 	case MessageMediaPollID:
-		v := new(MessageMediaPoll)
+		v := tl.New[MessageMediaPoll](d)
 		v.Decode(d)
 		return v
 	case MessageMediaDiceID:
-		v := new(MessageMediaDice)
+		v := tl.New[MessageMediaDice](d)
 		v.Decode(d)
 		return v
 	case MessageMediaStoryID:
-		v := new(MessageMediaStory)
+		v := tl.New[MessageMediaStory](d)
 		v.Decode(d)
 		return v
 	case MessageMediaGiveawayID:
-		v := new(MessageMediaGiveaway)
+		v := tl.New[MessageMediaGiveaway](d)
 		v.Decode(d)
 		return v
 	case MessageMediaGiveawayResultsID:
-		v := new(MessageMediaGiveawayResults)
+		v := tl.New[MessageMediaGiveawayResults](d)
 		v.Decode(d)
 		return v
 	case MessageMediaPaidMediaID:
-		v := new(MessageMediaPaidMedia)
+		v := tl.New[MessageMediaPaidMedia](d)
 		v.Decode(d)
 		return v
 	case MessageMediaToDoID:
-		v := new(MessageMediaToDo)
+		v := tl.New[MessageMediaToDo](d)
 		v.Decode(d)
 		return v
 	case MessageMediaVideoStreamID:
-		v := new(MessageMediaVideoStream)
+		v := tl.New[MessageMediaVideoStream](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1206,11 +1206,11 @@ func (*Other) isMessageReplyHeader() {}
 func DecodeMessageReplyHeader(d *tl.Decoder) MessageReplyHeaderClass {
 	switch d.PeekID() {
 	case MessageReplyHeaderID:
-		v := new(MessageReplyHeader)
+		v := tl.New[MessageReplyHeader](d)
 		v.Decode(d)
 		return v
 	case MessageReplyStoryHeaderID:
-		v := new(MessageReplyStoryHeader)
+		v := tl.New[MessageReplyStoryHeader](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1231,75 +1231,75 @@ func (*Other) isMessagesFilter() {}
 func DecodeMessagesFilter(d *tl.Decoder) MessagesFilterClass {
 	switch d.PeekID() {
 	case InputMessagesFilterEmptyID:
-		v := new(InputMessagesFilterEmpty)
+		v := tl.New[InputMessagesFilterEmpty](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterPhotosID:
-		v := new(InputMessagesFilterPhotos)
+		v := tl.New[InputMessagesFilterPhotos](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterVideoID:
-		v := new(InputMessagesFilterVideo)
+		v := tl.New[InputMessagesFilterVideo](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterPhotoVideoID:
-		v := new(InputMessagesFilterPhotoVideo)
+		v := tl.New[InputMessagesFilterPhotoVideo](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterDocumentID:
-		v := new(InputMessagesFilterDocument)
+		v := tl.New[InputMessagesFilterDocument](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterUrlID:
-		v := new(InputMessagesFilterUrl)
+		v := tl.New[InputMessagesFilterUrl](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterGifID:
-		v := new(InputMessagesFilterGif)
+		v := tl.New[InputMessagesFilterGif](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterVoiceID:
-		v := new(InputMessagesFilterVoice)
+		v := tl.New[InputMessagesFilterVoice](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterMusicID:
-		v := new(InputMessagesFilterMusic)
+		v := tl.New[InputMessagesFilterMusic](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterChatPhotosID:
-		v := new(InputMessagesFilterChatPhotos)
+		v := tl.New[InputMessagesFilterChatPhotos](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterPhoneCallsID:
-		v := new(InputMessagesFilterPhoneCalls)
+		v := tl.New[InputMessagesFilterPhoneCalls](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterRoundVoiceID:
-		v := new(InputMessagesFilterRoundVoice)
+		v := tl.New[InputMessagesFilterRoundVoice](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterRoundVideoID:
-		v := new(InputMessagesFilterRoundVideo)
+		v := tl.New[InputMessagesFilterRoundVideo](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterMyMentionsID:
-		v := new(InputMessagesFilterMyMentions)
+		v := tl.New[InputMessagesFilterMyMentions](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterGeoID:
-		v := new(InputMessagesFilterGeo)
+		v := tl.New[InputMessagesFilterGeo](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterContactsID:
-		v := new(InputMessagesFilterContacts)
+		v := tl.New[InputMessagesFilterContacts](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterPinnedID:
-		v := new(InputMessagesFilterPinned)
+		v := tl.New[InputMessagesFilterPinned](d)
 		v.Decode(d)
 		return v
 	case InputMessagesFilterPollID:
-		v := new(InputMessagesFilterPoll)
+		v := tl.New[InputMessagesFilterPoll](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1320,11 +1320,11 @@ func (*Other) isPasswordKdfAlgo() {}
 func DecodePasswordKdfAlgo(d *tl.Decoder) PasswordKdfAlgoClass {
 	switch d.PeekID() {
 	case PasswordKdfAlgoUnknownID:
-		v := new(PasswordKdfAlgoUnknown)
+		v := tl.New[PasswordKdfAlgoUnknown](d)
 		v.Decode(d)
 		return v
 	case PasswordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPowID:
-		v := new(PasswordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPow)
+		v := tl.New[PasswordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPow](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1345,15 +1345,15 @@ func (*Other) isPeer() {}
 func DecodePeer(d *tl.Decoder) PeerClass {
 	switch d.PeekID() {
 	case PeerUserID:
-		v := new(PeerUser)
+		v := tl.New[PeerUser](d)
 		v.Decode(d)
 		return v
 	case PeerChatID:
-		v := new(PeerChat)
+		v := tl.New[PeerChat](d)
 		v.Decode(d)
 		return v
 	case PeerChannelID:
-		v := new(PeerChannel)
+		v := tl.New[PeerChannel](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1374,15 +1374,15 @@ func (*Other) isPeerColor() {}
 func DecodePeerColor(d *tl.Decoder) PeerColorClass {
 	switch d.PeekID() {
 	case PeerColorID:
-		v := new(PeerColor)
+		v := tl.New[PeerColor](d)
 		v.Decode(d)
 		return v
 	case PeerColorCollectibleID:
-		v := new(PeerColorCollectible)
+		v := tl.New[PeerColorCollectible](d)
 		v.Decode(d)
 		return v
 	case InputPeerColorCollectibleID:
-		v := new(InputPeerColorCollectible)
+		v := tl.New[InputPeerColorCollectible](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1403,11 +1403,11 @@ func (*Other) isPhoto() {}
 func DecodePhoto(d *tl.Decoder) PhotoClass {
 	switch d.PeekID() {
 	case PhotoEmptyID:
-		v := new(PhotoEmpty)
+		v := tl.New[PhotoEmpty](d)
 		v.Decode(d)
 		return v
 	case PhotoID:
-		v := new(Photo)
+		v := tl.New[Photo](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1428,27 +1428,27 @@ func (*Other) isPhotoSize() {}
 func DecodePhotoSize(d *tl.Decoder) PhotoSizeClass {
 	switch d.PeekID() {
 	case PhotoSizeEmptyID:
-		v := new(PhotoSizeEmpty)
+		v := tl.New[PhotoSizeEmpty](d)
 		v.Decode(d)
 		return v
 	case PhotoSizeID:
-		v := new(PhotoSize)
+		v := tl.New[PhotoSize](d)
 		v.Decode(d)
 		return v
 	case PhotoCachedSizeID:
-		v := new(PhotoCachedSize)
+		v := tl.New[PhotoCachedSize](d)
 		v.Decode(d)
 		return v
 	case PhotoStrippedSizeID:
-		v := new(PhotoStrippedSize)
+		v := tl.New[PhotoStrippedSize](d)
 		v.Decode(d)
 		return v
 	case PhotoSizeProgressiveID:
-		v := new(PhotoSizeProgressive)
+		v := tl.New[PhotoSizeProgressive](d)
 		v.Decode(d)
 		return v
 	case PhotoPathSizeID:
-		v := new(PhotoPathSize)
+		v := tl.New[PhotoPathSize](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1469,15 +1469,15 @@ func (*Other) isSecurePasswordKdfAlgo() {}
 func DecodeSecurePasswordKdfAlgo(d *tl.Decoder) SecurePasswordKdfAlgoClass {
 	switch d.PeekID() {
 	case SecurePasswordKdfAlgoUnknownID:
-		v := new(SecurePasswordKdfAlgoUnknown)
+		v := tl.New[SecurePasswordKdfAlgoUnknown](d)
 		v.Decode(d)
 		return v
 	case SecurePasswordKdfAlgoPBKDF2HMACSHA512iter100000ID:
-		v := new(SecurePasswordKdfAlgoPBKDF2HMACSHA512iter100000)
+		v := tl.New[SecurePasswordKdfAlgoPBKDF2HMACSHA512iter100000](d)
 		v.Decode(d)
 		return v
 	case SecurePasswordKdfAlgoSHA512ID:
-		v := new(SecurePasswordKdfAlgoSHA512)
+		v := tl.New[SecurePasswordKdfAlgoSHA512](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1498,39 +1498,39 @@ func (*Other) isUpdate() {}
 func DecodeUpdate(d *tl.Decoder) UpdateClass {
 	switch d.PeekID() {
 	case UpdateNewMessageID:
-		v := new(UpdateNewMessage)
+		v := tl.New[UpdateNewMessage](d)
 		v.Decode(d)
 		return v
 	case UpdateMessageIDID:
-		v := new(UpdateMessageID)
+		v := tl.New[UpdateMessageID](d)
 		v.Decode(d)
 		return v
 	case UpdateDcOptionsID:
-		v := new(UpdateDcOptions)
+		v := tl.New[UpdateDcOptions](d)
 		v.Decode(d)
 		return v
 	case UpdateChannelTooLongID:
-		v := new(UpdateChannelTooLong)
+		v := tl.New[UpdateChannelTooLong](d)
 		v.Decode(d)
 		return v
 	case UpdateNewChannelMessageID:
-		v := new(UpdateNewChannelMessage)
+		v := tl.New[UpdateNewChannelMessage](d)
 		v.Decode(d)
 		return v
 	case UpdateDeleteChannelMessagesID:
-		v := new(UpdateDeleteChannelMessages)
+		v := tl.New[UpdateDeleteChannelMessages](d)
 		v.Decode(d)
 		return v
 	case UpdateEditChannelMessageID:
-		v := new(UpdateEditChannelMessage)
+		v := tl.New[UpdateEditChannelMessage](d)
 		v.Decode(d)
 		return v
 	case UpdateConfigID:
-		v := new(UpdateConfig)
+		v := tl.New[UpdateConfig](d)
 		v.Decode(d)
 		return v
 	case UpdateLoginTokenID:
-		v := new(UpdateLoginToken)
+		v := tl.New[UpdateLoginToken](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1551,31 +1551,31 @@ func (*Other) isUpdates() {}
 func DecodeUpdates(d *tl.Decoder) UpdatesClass {
 	switch d.PeekID() {
 	case UpdatesTooLongID:
-		v := new(UpdatesTooLong)
+		v := tl.New[UpdatesTooLong](d)
 		v.Decode(d)
 		return v
 	case UpdateShortMessageID:
-		v := new(UpdateShortMessage)
+		v := tl.New[UpdateShortMessage](d)
 		v.Decode(d)
 		return v
 	case UpdateShortChatMessageID:
-		v := new(UpdateShortChatMessage)
+		v := tl.New[UpdateShortChatMessage](d)
 		v.Decode(d)
 		return v
 	case UpdateShortID:
-		v := new(UpdateShort)
+		v := tl.New[UpdateShort](d)
 		v.Decode(d)
 		return v
 	case UpdatesCombinedID:
-		v := new(UpdatesCombined)
+		v := tl.New[UpdatesCombined](d)
 		v.Decode(d)
 		return v
 	case UpdatesID:
-		v := new(Updates)
+		v := tl.New[Updates](d)
 		v.Decode(d)
 		return v
 	case UpdateShortSentMessageID:
-		v := new(UpdateShortSentMessage)
+		v := tl.New[UpdateShortSentMessage](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1596,11 +1596,11 @@ func (*Other) isUser() {}
 func DecodeUser(d *tl.Decoder) UserClass {
 	switch d.PeekID() {
 	case UserEmptyID:
-		v := new(UserEmpty)
+		v := tl.New[UserEmpty](d)
 		v.Decode(d)
 		return v
 	case UserID:
-		v := new(User)
+		v := tl.New[User](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1621,11 +1621,11 @@ func (*Other) isUserProfilePhoto() {}
 func DecodeUserProfilePhoto(d *tl.Decoder) UserProfilePhotoClass {
 	switch d.PeekID() {
 	case UserProfilePhotoEmptyID:
-		v := new(UserProfilePhotoEmpty)
+		v := tl.New[UserProfilePhotoEmpty](d)
 		v.Decode(d)
 		return v
 	case UserProfilePhotoID:
-		v := new(UserProfilePhoto)
+		v := tl.New[UserProfilePhoto](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1646,27 +1646,27 @@ func (*Other) isUserStatus() {}
 func DecodeUserStatus(d *tl.Decoder) UserStatusClass {
 	switch d.PeekID() {
 	case UserStatusEmptyID:
-		v := new(UserStatusEmpty)
+		v := tl.New[UserStatusEmpty](d)
 		v.Decode(d)
 		return v
 	case UserStatusOnlineID:
-		v := new(UserStatusOnline)
+		v := tl.New[UserStatusOnline](d)
 		v.Decode(d)
 		return v
 	case UserStatusOfflineID:
-		v := new(UserStatusOffline)
+		v := tl.New[UserStatusOffline](d)
 		v.Decode(d)
 		return v
 	case UserStatusRecentlyID:
-		v := new(UserStatusRecently)
+		v := tl.New[UserStatusRecently](d)
 		v.Decode(d)
 		return v
 	case UserStatusLastWeekID:
-		v := new(UserStatusLastWeek)
+		v := tl.New[UserStatusLastWeek](d)
 		v.Decode(d)
 		return v
 	case UserStatusLastMonthID:
-		v := new(UserStatusLastMonth)
+		v := tl.New[UserStatusLastMonth](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1687,15 +1687,15 @@ func (*Other) isVideoSize() {}
 func DecodeVideoSize(d *tl.Decoder) VideoSizeClass {
 	switch d.PeekID() {
 	case VideoSizeID:
-		v := new(VideoSize)
+		v := tl.New[VideoSize](d)
 		v.Decode(d)
 		return v
 	case VideoSizeEmojiMarkupID:
-		v := new(VideoSizeEmojiMarkup)
+		v := tl.New[VideoSizeEmojiMarkup](d)
 		v.Decode(d)
 		return v
 	case VideoSizeStickerMarkupID:
-		v := new(VideoSizeStickerMarkup)
+		v := tl.New[VideoSizeStickerMarkup](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1716,11 +1716,11 @@ func (*Other) isAuthAuthorization() {}
 func DecodeAuthAuthorization(d *tl.Decoder) AuthAuthorizationClass {
 	switch d.PeekID() {
 	case AuthAuthorizationID:
-		v := new(AuthAuthorization)
+		v := tl.New[AuthAuthorization](d)
 		v.Decode(d)
 		return v
 	case AuthAuthorizationSignUpRequiredID:
-		v := new(AuthAuthorizationSignUpRequired)
+		v := tl.New[AuthAuthorizationSignUpRequired](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1741,23 +1741,23 @@ func (*Other) isAuthCodeType() {}
 func DecodeAuthCodeType(d *tl.Decoder) AuthCodeTypeClass {
 	switch d.PeekID() {
 	case AuthCodeTypeSmsID:
-		v := new(AuthCodeTypeSms)
+		v := tl.New[AuthCodeTypeSms](d)
 		v.Decode(d)
 		return v
 	case AuthCodeTypeCallID:
-		v := new(AuthCodeTypeCall)
+		v := tl.New[AuthCodeTypeCall](d)
 		v.Decode(d)
 		return v
 	case AuthCodeTypeFlashCallID:
-		v := new(AuthCodeTypeFlashCall)
+		v := tl.New[AuthCodeTypeFlashCall](d)
 		v.Decode(d)
 		return v
 	case AuthCodeTypeMissedCallID:
-		v := new(AuthCodeTypeMissedCall)
+		v := tl.New[AuthCodeTypeMissedCall](d)
 		v.Decode(d)
 		return v
 	case AuthCodeTypeFragmentSmsID:
-		v := new(AuthCodeTypeFragmentSms)
+		v := tl.New[AuthCodeTypeFragmentSms](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1778,15 +1778,15 @@ func (*Other) isAuthLoginToken() {}
 func DecodeAuthLoginToken(d *tl.Decoder) AuthLoginTokenClass {
 	switch d.PeekID() {
 	case AuthLoginTokenID:
-		v := new(AuthLoginToken)
+		v := tl.New[AuthLoginToken](d)
 		v.Decode(d)
 		return v
 	case AuthLoginTokenMigrateToID:
-		v := new(AuthLoginTokenMigrateTo)
+		v := tl.New[AuthLoginTokenMigrateTo](d)
 		v.Decode(d)
 		return v
 	case AuthLoginTokenSuccessID:
-		v := new(AuthLoginTokenSuccess)
+		v := tl.New[AuthLoginTokenSuccess](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1807,15 +1807,15 @@ func (*Other) isAuthSentCode() {}
 func DecodeAuthSentCode(d *tl.Decoder) AuthSentCodeClass {
 	switch d.PeekID() {
 	case AuthSentCodeID:
-		v := new(AuthSentCode)
+		v := tl.New[AuthSentCode](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeSuccessID:
-		v := new(AuthSentCodeSuccess)
+		v := tl.New[AuthSentCodeSuccess](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodePaymentRequiredID:
-		v := new(AuthSentCodePaymentRequired)
+		v := tl.New[AuthSentCodePaymentRequired](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1836,47 +1836,47 @@ func (*Other) isAuthSentCodeType() {}
 func DecodeAuthSentCodeType(d *tl.Decoder) AuthSentCodeTypeClass {
 	switch d.PeekID() {
 	case AuthSentCodeTypeAppID:
-		v := new(AuthSentCodeTypeApp)
+		v := tl.New[AuthSentCodeTypeApp](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeSmsID:
-		v := new(AuthSentCodeTypeSms)
+		v := tl.New[AuthSentCodeTypeSms](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeCallID:
-		v := new(AuthSentCodeTypeCall)
+		v := tl.New[AuthSentCodeTypeCall](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeFlashCallID:
-		v := new(AuthSentCodeTypeFlashCall)
+		v := tl.New[AuthSentCodeTypeFlashCall](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeMissedCallID:
-		v := new(AuthSentCodeTypeMissedCall)
+		v := tl.New[AuthSentCodeTypeMissedCall](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeEmailCodeID:
-		v := new(AuthSentCodeTypeEmailCode)
+		v := tl.New[AuthSentCodeTypeEmailCode](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeSetUpEmailRequiredID:
-		v := new(AuthSentCodeTypeSetUpEmailRequired)
+		v := tl.New[AuthSentCodeTypeSetUpEmailRequired](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeFragmentSmsID:
-		v := new(AuthSentCodeTypeFragmentSms)
+		v := tl.New[AuthSentCodeTypeFragmentSms](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeFirebaseSmsID:
-		v := new(AuthSentCodeTypeFirebaseSms)
+		v := tl.New[AuthSentCodeTypeFirebaseSms](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeSmsWordID:
-		v := new(AuthSentCodeTypeSmsWord)
+		v := tl.New[AuthSentCodeTypeSmsWord](d)
 		v.Decode(d)
 		return v
 	case AuthSentCodeTypeSmsPhraseID:
-		v := new(AuthSentCodeTypeSmsPhrase)
+		v := tl.New[AuthSentCodeTypeSmsPhrase](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1897,11 +1897,11 @@ func (*Other) isHelpAppConfig() {}
 func DecodeHelpAppConfig(d *tl.Decoder) HelpAppConfigClass {
 	switch d.PeekID() {
 	case HelpAppConfigNotModifiedID:
-		v := new(HelpAppConfigNotModified)
+		v := tl.New[HelpAppConfigNotModified](d)
 		v.Decode(d)
 		return v
 	case HelpAppConfigID:
-		v := new(HelpAppConfig)
+		v := tl.New[HelpAppConfig](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1922,11 +1922,11 @@ func (*Other) isMessagesChats() {}
 func DecodeMessagesChats(d *tl.Decoder) MessagesChatsClass {
 	switch d.PeekID() {
 	case MessagesChatsID:
-		v := new(MessagesChats)
+		v := tl.New[MessagesChats](d)
 		v.Decode(d)
 		return v
 	case MessagesChatsSliceID:
-		v := new(MessagesChatsSlice)
+		v := tl.New[MessagesChatsSlice](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1947,15 +1947,15 @@ func (*Other) isMessagesDialogs() {}
 func DecodeMessagesDialogs(d *tl.Decoder) MessagesDialogsClass {
 	switch d.PeekID() {
 	case MessagesDialogsID:
-		v := new(MessagesDialogs)
+		v := tl.New[MessagesDialogs](d)
 		v.Decode(d)
 		return v
 	case MessagesDialogsSliceID:
-		v := new(MessagesDialogsSlice)
+		v := tl.New[MessagesDialogsSlice](d)
 		v.Decode(d)
 		return v
 	case MessagesDialogsNotModifiedID:
-		v := new(MessagesDialogsNotModified)
+		v := tl.New[MessagesDialogsNotModified](d)
 		v.Decode(d)
 		return v
 	default:
@@ -1976,19 +1976,19 @@ func (*Other) isMessagesMessages() {}
 func DecodeMessagesMessages(d *tl.Decoder) MessagesMessagesClass {
 	switch d.PeekID() {
 	case MessagesMessagesID:
-		v := new(MessagesMessages)
+		v := tl.New[MessagesMessages](d)
 		v.Decode(d)
 		return v
 	case MessagesMessagesSliceID:
-		v := new(MessagesMessagesSlice)
+		v := tl.New[MessagesMessagesSlice](d)
 		v.Decode(d)
 		return v
 	case MessagesChannelMessagesID:
-		v := new(MessagesChannelMessages)
+		v := tl.New[MessagesChannelMessages](d)
 		v.Decode(d)
 		return v
 	case MessagesMessagesNotModifiedID:
-		v := new(MessagesMessagesNotModified)
+		v := tl.New[MessagesMessagesNotModified](d)
 		v.Decode(d)
 		return v
 	default:
@@ -2009,43 +2009,43 @@ func (*Other) isStorageFileType() {}
 func DecodeStorageFileType(d *tl.Decoder) StorageFileTypeClass {
 	switch d.PeekID() {
 	case StorageFileUnknownID:
-		v := new(StorageFileUnknown)
+		v := tl.New[StorageFileUnknown](d)
 		v.Decode(d)
 		return v
 	case StorageFilePartialID:
-		v := new(StorageFilePartial)
+		v := tl.New[StorageFilePartial](d)
 		v.Decode(d)
 		return v
 	case StorageFileJpegID:
-		v := new(StorageFileJpeg)
+		v := tl.New[StorageFileJpeg](d)
 		v.Decode(d)
 		return v
 	case StorageFileGifID:
-		v := new(StorageFileGif)
+		v := tl.New[StorageFileGif](d)
 		v.Decode(d)
 		return v
 	case StorageFilePngID:
-		v := new(StorageFilePng)
+		v := tl.New[StorageFilePng](d)
 		v.Decode(d)
 		return v
 	case StorageFilePdfID:
-		v := new(StorageFilePdf)
+		v := tl.New[StorageFilePdf](d)
 		v.Decode(d)
 		return v
 	case StorageFileMp3ID:
-		v := new(StorageFileMp3)
+		v := tl.New[StorageFileMp3](d)
 		v.Decode(d)
 		return v
 	case StorageFileMovID:
-		v := new(StorageFileMov)
+		v := tl.New[StorageFileMov](d)
 		v.Decode(d)
 		return v
 	case StorageFileMp4ID:
-		v := new(StorageFileMp4)
+		v := tl.New[StorageFileMp4](d)
 		v.Decode(d)
 		return v
 	case StorageFileWebpID:
-		v := new(StorageFileWebp)
+		v := tl.New[StorageFileWebp](d)
 		v.Decode(d)
 		return v
 	default:
@@ -2066,15 +2066,15 @@ func (*Other) isUpdatesChannelDifference() {}
 func DecodeUpdatesChannelDifference(d *tl.Decoder) UpdatesChannelDifferenceClass {
 	switch d.PeekID() {
 	case UpdatesChannelDifferenceEmptyID:
-		v := new(UpdatesChannelDifferenceEmpty)
+		v := tl.New[UpdatesChannelDifferenceEmpty](d)
 		v.Decode(d)
 		return v
 	case UpdatesChannelDifferenceTooLongID:
-		v := new(UpdatesChannelDifferenceTooLong)
+		v := tl.New[UpdatesChannelDifferenceTooLong](d)
 		v.Decode(d)
 		return v
 	case UpdatesChannelDifferenceID:
-		v := new(UpdatesChannelDifference)
+		v := tl.New[UpdatesChannelDifference](d)
 		v.Decode(d)
 		return v
 	default:
@@ -2095,19 +2095,19 @@ func (*Other) isUpdatesDifference() {}
 func DecodeUpdatesDifference(d *tl.Decoder) UpdatesDifferenceClass {
 	switch d.PeekID() {
 	case UpdatesDifferenceEmptyID:
-		v := new(UpdatesDifferenceEmpty)
+		v := tl.New[UpdatesDifferenceEmpty](d)
 		v.Decode(d)
 		return v
 	case UpdatesDifferenceID:
-		v := new(UpdatesDifference)
+		v := tl.New[UpdatesDifference](d)
 		v.Decode(d)
 		return v
 	case UpdatesDifferenceSliceID:
-		v := new(UpdatesDifferenceSlice)
+		v := tl.New[UpdatesDifferenceSlice](d)
 		v.Decode(d)
 		return v
 	case UpdatesDifferenceTooLongID:
-		v := new(UpdatesDifferenceTooLong)
+		v := tl.New[UpdatesDifferenceTooLong](d)
 		v.Decode(d)
 		return v
 	default:
@@ -2128,11 +2128,11 @@ func (*Other) isUploadCdnFile() {}
 func DecodeUploadCdnFile(d *tl.Decoder) UploadCdnFileClass {
 	switch d.PeekID() {
 	case UploadCdnFileReuploadNeededID:
-		v := new(UploadCdnFileReuploadNeeded)
+		v := tl.New[UploadCdnFileReuploadNeeded](d)
 		v.Decode(d)
 		return v
 	case UploadCdnFileID:
-		v := new(UploadCdnFile)
+		v := tl.New[UploadCdnFile](d)
 		v.Decode(d)
 		return v
 	default:
@@ -2153,11 +2153,11 @@ func (*Other) isUploadFile() {}
 func DecodeUploadFile(d *tl.Decoder) UploadFileClass {
 	switch d.PeekID() {
 	case UploadFileID:
-		v := new(UploadFile)
+		v := tl.New[UploadFile](d)
 		v.Decode(d)
 		return v
 	case UploadFileCdnRedirectID:
-		v := new(UploadFileCdnRedirect)
+		v := tl.New[UploadFileCdnRedirect](d)
 		v.Decode(d)
 		return v
 	default:

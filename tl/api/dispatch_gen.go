@@ -4,6 +4,7 @@ package api
 
 import (
 	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/schema"
 )
 
 // DecodeRequest reads the call of any function that has a Go type.
@@ -137,7 +138,7 @@ func DecodeRequest(d *tl.Decoder) (tl.Object, error) {
 		if d.Remaining() < 4 {
 			d.Fail(tl.ErrShort)
 		} else {
-			d.Fail(&tl.UnknownConstructorError{ID: id})
+			d.Fail(&tl.UnknownConstructorError{ID: id, Layer: schema.Layer})
 		}
 		return nil, d.Err()
 	}

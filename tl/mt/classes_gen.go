@@ -19,11 +19,11 @@ func (*Other) isBadMsgNotification() {}
 func DecodeBadMsgNotification(d *tl.Decoder) BadMsgNotificationClass {
 	switch d.PeekID() {
 	case BadMsgNotificationID:
-		v := new(BadMsgNotification)
+		v := tl.New[BadMsgNotification](d)
 		v.Decode(d)
 		return v
 	case BadServerSaltID:
-		v := new(BadServerSalt)
+		v := tl.New[BadServerSalt](d)
 		v.Decode(d)
 		return v
 	default:
@@ -44,15 +44,15 @@ func (*Other) isDestroyAuthKeyRes() {}
 func DecodeDestroyAuthKeyRes(d *tl.Decoder) DestroyAuthKeyResClass {
 	switch d.PeekID() {
 	case DestroyAuthKeyOkID:
-		v := new(DestroyAuthKeyOk)
+		v := tl.New[DestroyAuthKeyOk](d)
 		v.Decode(d)
 		return v
 	case DestroyAuthKeyNoneID:
-		v := new(DestroyAuthKeyNone)
+		v := tl.New[DestroyAuthKeyNone](d)
 		v.Decode(d)
 		return v
 	case DestroyAuthKeyFailID:
-		v := new(DestroyAuthKeyFail)
+		v := tl.New[DestroyAuthKeyFail](d)
 		v.Decode(d)
 		return v
 	default:
@@ -73,11 +73,11 @@ func (*Other) isDestroySessionRes() {}
 func DecodeDestroySessionRes(d *tl.Decoder) DestroySessionResClass {
 	switch d.PeekID() {
 	case DestroySessionOkID:
-		v := new(DestroySessionOk)
+		v := tl.New[DestroySessionOk](d)
 		v.Decode(d)
 		return v
 	case DestroySessionNoneID:
-		v := new(DestroySessionNone)
+		v := tl.New[DestroySessionNone](d)
 		v.Decode(d)
 		return v
 	default:
@@ -98,11 +98,11 @@ func (*Other) isMsgDetailedInfo() {}
 func DecodeMsgDetailedInfo(d *tl.Decoder) MsgDetailedInfoClass {
 	switch d.PeekID() {
 	case MsgDetailedInfoID:
-		v := new(MsgDetailedInfo)
+		v := tl.New[MsgDetailedInfo](d)
 		v.Decode(d)
 		return v
 	case MsgNewDetailedInfoID:
-		v := new(MsgNewDetailedInfo)
+		v := tl.New[MsgNewDetailedInfo](d)
 		v.Decode(d)
 		return v
 	default:
@@ -123,19 +123,19 @@ func (*Other) isPQInnerData() {}
 func DecodePQInnerData(d *tl.Decoder) PQInnerDataClass {
 	switch d.PeekID() {
 	case PQInnerDataID:
-		v := new(PQInnerData)
+		v := tl.New[PQInnerData](d)
 		v.Decode(d)
 		return v
 	case PQInnerDataDcID:
-		v := new(PQInnerDataDc)
+		v := tl.New[PQInnerDataDc](d)
 		v.Decode(d)
 		return v
 	case PQInnerDataTempDcID:
-		v := new(PQInnerDataTempDc)
+		v := tl.New[PQInnerDataTempDc](d)
 		v.Decode(d)
 		return v
 	case PQInnerDataTempID:
-		v := new(PQInnerDataTemp)
+		v := tl.New[PQInnerDataTemp](d)
 		v.Decode(d)
 		return v
 	default:
@@ -156,15 +156,15 @@ func (*Other) isRpcDropAnswer() {}
 func DecodeRpcDropAnswer(d *tl.Decoder) RpcDropAnswerClass {
 	switch d.PeekID() {
 	case RpcAnswerUnknownID:
-		v := new(RpcAnswerUnknown)
+		v := tl.New[RpcAnswerUnknown](d)
 		v.Decode(d)
 		return v
 	case RpcAnswerDroppedRunningID:
-		v := new(RpcAnswerDroppedRunning)
+		v := tl.New[RpcAnswerDroppedRunning](d)
 		v.Decode(d)
 		return v
 	case RpcAnswerDroppedID:
-		v := new(RpcAnswerDropped)
+		v := tl.New[RpcAnswerDropped](d)
 		v.Decode(d)
 		return v
 	default:
@@ -185,11 +185,11 @@ func (*Other) isServerDHParams() {}
 func DecodeServerDHParams(d *tl.Decoder) ServerDHParamsClass {
 	switch d.PeekID() {
 	case ServerDHParamsFailID:
-		v := new(ServerDHParamsFail)
+		v := tl.New[ServerDHParamsFail](d)
 		v.Decode(d)
 		return v
 	case ServerDHParamsOkID:
-		v := new(ServerDHParamsOk)
+		v := tl.New[ServerDHParamsOk](d)
 		v.Decode(d)
 		return v
 	default:
@@ -210,15 +210,15 @@ func (*Other) isSetClientDHParamsAnswer() {}
 func DecodeSetClientDHParamsAnswer(d *tl.Decoder) SetClientDHParamsAnswerClass {
 	switch d.PeekID() {
 	case DhGenOkID:
-		v := new(DhGenOk)
+		v := tl.New[DhGenOk](d)
 		v.Decode(d)
 		return v
 	case DhGenRetryID:
-		v := new(DhGenRetry)
+		v := tl.New[DhGenRetry](d)
 		v.Decode(d)
 		return v
 	case DhGenFailID:
-		v := new(DhGenFail)
+		v := tl.New[DhGenFail](d)
 		v.Decode(d)
 		return v
 	default:

@@ -4,6 +4,7 @@ package mt
 
 import (
 	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/schema"
 )
 
 // Decode reads any constructor or function of the service schema.
@@ -113,7 +114,7 @@ func Decode(d *tl.Decoder) (tl.Object, error) {
 		if d.Remaining() < 4 {
 			d.Fail(tl.ErrShort)
 		} else {
-			d.Fail(&tl.UnknownConstructorError{ID: id})
+			d.Fail(&tl.UnknownConstructorError{ID: id, Layer: schema.Layer})
 		}
 		return nil, d.Err()
 	}

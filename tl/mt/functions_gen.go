@@ -32,7 +32,7 @@ func (v *DestroyAuthKeyRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroyAuthKeyRequest) Decode(d *tl.Decoder) {
-	d.Expect(DestroyAuthKeyRequestID, "destroy_auth_key")
+	expect(d, DestroyAuthKeyRequestID, "destroy_auth_key")
 	v.DecodeBare(d)
 }
 
@@ -42,8 +42,7 @@ func (v *DestroyAuthKeyRequest) DecodeBare(d *tl.Decoder) {
 
 // DecodeResult reads the answer to destroy_auth_key. It may alias d's input.
 func (*DestroyAuthKeyRequest) DecodeResult(d *tl.Decoder) (DestroyAuthKeyResClass, error) {
-	var v DestroyAuthKeyResClass
-	v = DecodeDestroyAuthKeyRes(d)
+	v := DecodeDestroyAuthKeyRes(d)
 	return v, d.End()
 }
 
@@ -74,7 +73,7 @@ func (v *DestroySessionRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroySessionRequest) Decode(d *tl.Decoder) {
-	d.Expect(DestroySessionRequestID, "destroy_session")
+	expect(d, DestroySessionRequestID, "destroy_session")
 	v.DecodeBare(d)
 }
 
@@ -89,8 +88,7 @@ func (v *DestroySessionRequest) DecodeBare(d *tl.Decoder) {
 
 // DecodeResult reads the answer to destroy_session. It may alias d's input.
 func (*DestroySessionRequest) DecodeResult(d *tl.Decoder) (DestroySessionResClass, error) {
-	var v DestroySessionResClass
-	v = DecodeDestroySessionRes(d)
+	v := DecodeDestroySessionRes(d)
 	return v, d.End()
 }
 
@@ -121,7 +119,7 @@ func (v *GetFutureSaltsRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *GetFutureSaltsRequest) Decode(d *tl.Decoder) {
-	d.Expect(GetFutureSaltsRequestID, "get_future_salts")
+	expect(d, GetFutureSaltsRequestID, "get_future_salts")
 	v.DecodeBare(d)
 }
 
@@ -172,7 +170,7 @@ func (v *HttpWaitRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *HttpWaitRequest) Decode(d *tl.Decoder) {
-	d.Expect(HttpWaitRequestID, "http_wait")
+	expect(d, HttpWaitRequestID, "http_wait")
 	v.DecodeBare(d)
 }
 
@@ -221,7 +219,7 @@ func (v *PingRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PingRequest) Decode(d *tl.Decoder) {
-	d.Expect(PingRequestID, "ping")
+	expect(d, PingRequestID, "ping")
 	v.DecodeBare(d)
 }
 
@@ -270,7 +268,7 @@ func (v *PingDelayDisconnectRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PingDelayDisconnectRequest) Decode(d *tl.Decoder) {
-	d.Expect(PingDelayDisconnectRequestID, "ping_delay_disconnect")
+	expect(d, PingDelayDisconnectRequestID, "ping_delay_disconnect")
 	v.DecodeBare(d)
 }
 
@@ -328,7 +326,7 @@ func (v *ReqDHParamsRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ReqDHParamsRequest) Decode(d *tl.Decoder) {
-	d.Expect(ReqDHParamsRequestID, "req_DH_params")
+	expect(d, ReqDHParamsRequestID, "req_DH_params")
 	v.DecodeBare(d)
 }
 
@@ -348,8 +346,7 @@ func (v *ReqDHParamsRequest) DecodeBare(d *tl.Decoder) {
 
 // DecodeResult reads the answer to req_DH_params. It may alias d's input.
 func (*ReqDHParamsRequest) DecodeResult(d *tl.Decoder) (ServerDHParamsClass, error) {
-	var v ServerDHParamsClass
-	v = DecodeServerDHParams(d)
+	v := DecodeServerDHParams(d)
 	return v, d.End()
 }
 
@@ -380,7 +377,7 @@ func (v *ReqPqRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ReqPqRequest) Decode(d *tl.Decoder) {
-	d.Expect(ReqPqRequestID, "req_pq")
+	expect(d, ReqPqRequestID, "req_pq")
 	v.DecodeBare(d)
 }
 
@@ -427,7 +424,7 @@ func (v *ReqPqMultiRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ReqPqMultiRequest) Decode(d *tl.Decoder) {
-	d.Expect(ReqPqMultiRequestID, "req_pq_multi")
+	expect(d, ReqPqMultiRequestID, "req_pq_multi")
 	v.DecodeBare(d)
 }
 
@@ -474,7 +471,7 @@ func (v *RpcDropAnswerRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcDropAnswerRequest) Decode(d *tl.Decoder) {
-	d.Expect(RpcDropAnswerRequestID, "rpc_drop_answer")
+	expect(d, RpcDropAnswerRequestID, "rpc_drop_answer")
 	v.DecodeBare(d)
 }
 
@@ -489,8 +486,7 @@ func (v *RpcDropAnswerRequest) DecodeBare(d *tl.Decoder) {
 
 // DecodeResult reads the answer to rpc_drop_answer. It may alias d's input.
 func (*RpcDropAnswerRequest) DecodeResult(d *tl.Decoder) (RpcDropAnswerClass, error) {
-	var v RpcDropAnswerClass
-	v = DecodeRpcDropAnswer(d)
+	v := DecodeRpcDropAnswer(d)
 	return v, d.End()
 }
 
@@ -525,7 +521,7 @@ func (v *SetClientDHParamsRequest) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *SetClientDHParamsRequest) Decode(d *tl.Decoder) {
-	d.Expect(SetClientDHParamsRequestID, "set_client_DH_params")
+	expect(d, SetClientDHParamsRequestID, "set_client_DH_params")
 	v.DecodeBare(d)
 }
 
@@ -542,7 +538,6 @@ func (v *SetClientDHParamsRequest) DecodeBare(d *tl.Decoder) {
 
 // DecodeResult reads the answer to set_client_DH_params. It may alias d's input.
 func (*SetClientDHParamsRequest) DecodeResult(d *tl.Decoder) (SetClientDHParamsAnswerClass, error) {
-	var v SetClientDHParamsAnswerClass
-	v = DecodeSetClientDHParamsAnswer(d)
+	v := DecodeSetClientDHParamsAnswer(d)
 	return v, d.End()
 }

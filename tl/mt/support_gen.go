@@ -4,6 +4,7 @@ package mt
 
 import (
 	"fmt"
+
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/schema"
 )
@@ -20,6 +21,15 @@ func (o *Other) TypeName() string {
 
 func readOther(d *tl.Decoder, class string) *Other {
 	return &Other{Raw: schema.ReadClass(d, class)}
+}
+
+// expect reads the id of a type that has one constructor only.
+func expect(d *tl.Decoder, want uint32, name string) {
+	if id := d.PeekID(); id != want && d.Err() == nil && d.Remaining() >= 4 {
+		d.Fail(&tl.UnknownConstructorError{ID: id, Want: name, Layer: schema.Layer})
+		return
+	}
+	d.ID()
 }
 
 // readFlags reads a flags word. A bit outside mask means a field that this

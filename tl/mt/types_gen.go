@@ -37,7 +37,7 @@ func (v *BadMsgNotification) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *BadMsgNotification) Decode(d *tl.Decoder) {
-	d.Expect(BadMsgNotificationID, "bad_msg_notification")
+	expect(d, BadMsgNotificationID, "bad_msg_notification")
 	v.DecodeBare(d)
 }
 
@@ -87,7 +87,7 @@ func (v *BadServerSalt) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *BadServerSalt) Decode(d *tl.Decoder) {
-	d.Expect(BadServerSaltID, "bad_server_salt")
+	expect(d, BadServerSaltID, "bad_server_salt")
 	v.DecodeBare(d)
 }
 
@@ -140,7 +140,7 @@ func (v *BindAuthKeyInner) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *BindAuthKeyInner) Decode(d *tl.Decoder) {
-	d.Expect(BindAuthKeyInnerID, "bind_auth_key_inner")
+	expect(d, BindAuthKeyInnerID, "bind_auth_key_inner")
 	v.DecodeBare(d)
 }
 
@@ -190,7 +190,7 @@ func (v *ClientDHInnerData) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ClientDHInnerData) Decode(d *tl.Decoder) {
-	d.Expect(ClientDHInnerDataID, "client_DH_inner_data")
+	expect(d, ClientDHInnerDataID, "client_DH_inner_data")
 	v.DecodeBare(d)
 }
 
@@ -231,7 +231,7 @@ func (v *DestroyAuthKeyFail) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroyAuthKeyFail) Decode(d *tl.Decoder) {
-	d.Expect(DestroyAuthKeyFailID, "destroy_auth_key_fail")
+	expect(d, DestroyAuthKeyFailID, "destroy_auth_key_fail")
 	v.DecodeBare(d)
 }
 
@@ -266,7 +266,7 @@ func (v *DestroyAuthKeyNone) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroyAuthKeyNone) Decode(d *tl.Decoder) {
-	d.Expect(DestroyAuthKeyNoneID, "destroy_auth_key_none")
+	expect(d, DestroyAuthKeyNoneID, "destroy_auth_key_none")
 	v.DecodeBare(d)
 }
 
@@ -301,7 +301,7 @@ func (v *DestroyAuthKeyOk) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroyAuthKeyOk) Decode(d *tl.Decoder) {
-	d.Expect(DestroyAuthKeyOkID, "destroy_auth_key_ok")
+	expect(d, DestroyAuthKeyOkID, "destroy_auth_key_ok")
 	v.DecodeBare(d)
 }
 
@@ -338,7 +338,7 @@ func (v *DestroySessionNone) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroySessionNone) Decode(d *tl.Decoder) {
-	d.Expect(DestroySessionNoneID, "destroy_session_none")
+	expect(d, DestroySessionNoneID, "destroy_session_none")
 	v.DecodeBare(d)
 }
 
@@ -380,7 +380,7 @@ func (v *DestroySessionOk) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DestroySessionOk) Decode(d *tl.Decoder) {
-	d.Expect(DestroySessionOkID, "destroy_session_ok")
+	expect(d, DestroySessionOkID, "destroy_session_ok")
 	v.DecodeBare(d)
 }
 
@@ -426,7 +426,7 @@ func (v *DhGenFail) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DhGenFail) Decode(d *tl.Decoder) {
-	d.Expect(DhGenFailID, "dh_gen_fail")
+	expect(d, DhGenFailID, "dh_gen_fail")
 	v.DecodeBare(d)
 }
 
@@ -474,7 +474,7 @@ func (v *DhGenOk) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DhGenOk) Decode(d *tl.Decoder) {
-	d.Expect(DhGenOkID, "dh_gen_ok")
+	expect(d, DhGenOkID, "dh_gen_ok")
 	v.DecodeBare(d)
 }
 
@@ -522,7 +522,7 @@ func (v *DhGenRetry) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *DhGenRetry) Decode(d *tl.Decoder) {
-	d.Expect(DhGenRetryID, "dh_gen_retry")
+	expect(d, DhGenRetryID, "dh_gen_retry")
 	v.DecodeBare(d)
 }
 
@@ -570,7 +570,7 @@ func (v *FutureSalt) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *FutureSalt) Decode(d *tl.Decoder) {
-	d.Expect(FutureSaltID, "future_salt")
+	expect(d, FutureSaltID, "future_salt")
 	v.DecodeBare(d)
 }
 
@@ -619,7 +619,7 @@ func (v *FutureSalts) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *FutureSalts) Decode(d *tl.Decoder) {
-	d.Expect(FutureSaltsID, "future_salts")
+	expect(d, FutureSaltsID, "future_salts")
 	v.DecodeBare(d)
 }
 
@@ -633,14 +633,12 @@ func (v *FutureSalts) DecodeBare(d *tl.Decoder) {
 	v.Now = d.Int()
 	{
 		n := d.Count(4)
-		v.Salts = make([]FutureSalt, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.Salts = tl.MakeSlice[FutureSalt](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Salts) {
 				break
 			}
-			var item FutureSalt
-			item.DecodeBare(d)
-			v.Salts = append(v.Salts, item)
+			v.Salts[i].DecodeBare(d)
 		}
 	}
 }
@@ -672,7 +670,7 @@ func (v *GzipPacked) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *GzipPacked) Decode(d *tl.Decoder) {
-	d.Expect(GzipPackedID, "gzip_packed")
+	expect(d, GzipPackedID, "gzip_packed")
 	v.DecodeBare(d)
 }
 
@@ -718,7 +716,7 @@ func (v *MsgDetailedInfo) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgDetailedInfo) Decode(d *tl.Decoder) {
-	d.Expect(MsgDetailedInfoID, "msg_detailed_info")
+	expect(d, MsgDetailedInfoID, "msg_detailed_info")
 	v.DecodeBare(d)
 }
 
@@ -767,7 +765,7 @@ func (v *MsgNewDetailedInfo) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgNewDetailedInfo) Decode(d *tl.Decoder) {
-	d.Expect(MsgNewDetailedInfoID, "msg_new_detailed_info")
+	expect(d, MsgNewDetailedInfoID, "msg_new_detailed_info")
 	v.DecodeBare(d)
 }
 
@@ -814,7 +812,7 @@ func (v *MsgResendReq) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgResendReq) Decode(d *tl.Decoder) {
-	d.Expect(MsgResendReqID, "msg_resend_req")
+	expect(d, MsgResendReqID, "msg_resend_req")
 	v.DecodeBare(d)
 }
 
@@ -826,14 +824,12 @@ func (v *MsgResendReq) DecodeBare(d *tl.Decoder) {
 	defer d.Leave()
 	{
 		n := d.Vector(8)
-		v.MsgIDs = make([]int64, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.MsgIDs = tl.MakeSlice[int64](d, n)
+		for i := range n {
+			if !tl.Extend(d, &v.MsgIDs) {
 				break
 			}
-			var item int64
-			item = d.Long()
-			v.MsgIDs = append(v.MsgIDs, item)
+			v.MsgIDs[i] = d.Long()
 		}
 	}
 }
@@ -868,7 +864,7 @@ func (v *MsgsAck) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgsAck) Decode(d *tl.Decoder) {
-	d.Expect(MsgsAckID, "msgs_ack")
+	expect(d, MsgsAckID, "msgs_ack")
 	v.DecodeBare(d)
 }
 
@@ -880,14 +876,12 @@ func (v *MsgsAck) DecodeBare(d *tl.Decoder) {
 	defer d.Leave()
 	{
 		n := d.Vector(8)
-		v.MsgIDs = make([]int64, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.MsgIDs = tl.MakeSlice[int64](d, n)
+		for i := range n {
+			if !tl.Extend(d, &v.MsgIDs) {
 				break
 			}
-			var item int64
-			item = d.Long()
-			v.MsgIDs = append(v.MsgIDs, item)
+			v.MsgIDs[i] = d.Long()
 		}
 	}
 }
@@ -924,7 +918,7 @@ func (v *MsgsAllInfo) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgsAllInfo) Decode(d *tl.Decoder) {
-	d.Expect(MsgsAllInfoID, "msgs_all_info")
+	expect(d, MsgsAllInfoID, "msgs_all_info")
 	v.DecodeBare(d)
 }
 
@@ -936,14 +930,12 @@ func (v *MsgsAllInfo) DecodeBare(d *tl.Decoder) {
 	defer d.Leave()
 	{
 		n := d.Vector(8)
-		v.MsgIDs = make([]int64, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.MsgIDs = tl.MakeSlice[int64](d, n)
+		for i := range n {
+			if !tl.Extend(d, &v.MsgIDs) {
 				break
 			}
-			var item int64
-			item = d.Long()
-			v.MsgIDs = append(v.MsgIDs, item)
+			v.MsgIDs[i] = d.Long()
 		}
 	}
 	v.Info = d.Blob()
@@ -978,7 +970,7 @@ func (v *MsgsStateInfo) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgsStateInfo) Decode(d *tl.Decoder) {
-	d.Expect(MsgsStateInfoID, "msgs_state_info")
+	expect(d, MsgsStateInfoID, "msgs_state_info")
 	v.DecodeBare(d)
 }
 
@@ -1022,7 +1014,7 @@ func (v *MsgsStateReq) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *MsgsStateReq) Decode(d *tl.Decoder) {
-	d.Expect(MsgsStateReqID, "msgs_state_req")
+	expect(d, MsgsStateReqID, "msgs_state_req")
 	v.DecodeBare(d)
 }
 
@@ -1034,14 +1026,12 @@ func (v *MsgsStateReq) DecodeBare(d *tl.Decoder) {
 	defer d.Leave()
 	{
 		n := d.Vector(8)
-		v.MsgIDs = make([]int64, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.MsgIDs = tl.MakeSlice[int64](d, n)
+		for i := range n {
+			if !tl.Extend(d, &v.MsgIDs) {
 				break
 			}
-			var item int64
-			item = d.Long()
-			v.MsgIDs = append(v.MsgIDs, item)
+			v.MsgIDs[i] = d.Long()
 		}
 	}
 }
@@ -1077,7 +1067,7 @@ func (v *NewSessionCreated) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *NewSessionCreated) Decode(d *tl.Decoder) {
-	d.Expect(NewSessionCreatedID, "new_session_created")
+	expect(d, NewSessionCreatedID, "new_session_created")
 	v.DecodeBare(d)
 }
 
@@ -1129,7 +1119,7 @@ func (v *PQInnerData) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PQInnerData) Decode(d *tl.Decoder) {
-	d.Expect(PQInnerDataID, "p_q_inner_data")
+	expect(d, PQInnerDataID, "p_q_inner_data")
 	v.DecodeBare(d)
 }
 
@@ -1188,7 +1178,7 @@ func (v *PQInnerDataDc) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PQInnerDataDc) Decode(d *tl.Decoder) {
-	d.Expect(PQInnerDataDcID, "p_q_inner_data_dc")
+	expect(d, PQInnerDataDcID, "p_q_inner_data_dc")
 	v.DecodeBare(d)
 }
 
@@ -1248,7 +1238,7 @@ func (v *PQInnerDataTemp) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PQInnerDataTemp) Decode(d *tl.Decoder) {
-	d.Expect(PQInnerDataTempID, "p_q_inner_data_temp")
+	expect(d, PQInnerDataTempID, "p_q_inner_data_temp")
 	v.DecodeBare(d)
 }
 
@@ -1310,7 +1300,7 @@ func (v *PQInnerDataTempDc) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *PQInnerDataTempDc) Decode(d *tl.Decoder) {
-	d.Expect(PQInnerDataTempDcID, "p_q_inner_data_temp_dc")
+	expect(d, PQInnerDataTempDcID, "p_q_inner_data_temp_dc")
 	v.DecodeBare(d)
 }
 
@@ -1361,7 +1351,7 @@ func (v *Pong) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *Pong) Decode(d *tl.Decoder) {
-	d.Expect(PongID, "pong")
+	expect(d, PongID, "pong")
 	v.DecodeBare(d)
 }
 
@@ -1411,7 +1401,7 @@ func (v *ResPQ) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ResPQ) Decode(d *tl.Decoder) {
-	d.Expect(ResPQID, "resPQ")
+	expect(d, ResPQID, "resPQ")
 	v.DecodeBare(d)
 }
 
@@ -1426,14 +1416,12 @@ func (v *ResPQ) DecodeBare(d *tl.Decoder) {
 	v.Pq = d.Blob()
 	{
 		n := d.Vector(8)
-		v.ServerPublicKeyFingerprints = make([]int64, 0, min(n, 16))
-		for range n {
-			if d.Err() != nil {
+		v.ServerPublicKeyFingerprints = tl.MakeSlice[int64](d, n)
+		for i := range n {
+			if !tl.Extend(d, &v.ServerPublicKeyFingerprints) {
 				break
 			}
-			var item int64
-			item = d.Long()
-			v.ServerPublicKeyFingerprints = append(v.ServerPublicKeyFingerprints, item)
+			v.ServerPublicKeyFingerprints[i] = d.Long()
 		}
 	}
 }
@@ -1469,7 +1457,7 @@ func (v *RpcAnswerDropped) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcAnswerDropped) Decode(d *tl.Decoder) {
-	d.Expect(RpcAnswerDroppedID, "rpc_answer_dropped")
+	expect(d, RpcAnswerDroppedID, "rpc_answer_dropped")
 	v.DecodeBare(d)
 }
 
@@ -1511,7 +1499,7 @@ func (v *RpcAnswerDroppedRunning) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcAnswerDroppedRunning) Decode(d *tl.Decoder) {
-	d.Expect(RpcAnswerDroppedRunningID, "rpc_answer_dropped_running")
+	expect(d, RpcAnswerDroppedRunningID, "rpc_answer_dropped_running")
 	v.DecodeBare(d)
 }
 
@@ -1546,7 +1534,7 @@ func (v *RpcAnswerUnknown) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcAnswerUnknown) Decode(d *tl.Decoder) {
-	d.Expect(RpcAnswerUnknownID, "rpc_answer_unknown")
+	expect(d, RpcAnswerUnknownID, "rpc_answer_unknown")
 	v.DecodeBare(d)
 }
 
@@ -1585,7 +1573,7 @@ func (v *RpcError) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcError) Decode(d *tl.Decoder) {
-	d.Expect(RpcErrorID, "rpc_error")
+	expect(d, RpcErrorID, "rpc_error")
 	v.DecodeBare(d)
 }
 
@@ -1629,7 +1617,7 @@ func (v *RpcResult) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *RpcResult) Decode(d *tl.Decoder) {
-	d.Expect(RpcResultID, "rpc_result")
+	expect(d, RpcResultID, "rpc_result")
 	v.DecodeBare(d)
 }
 
@@ -1680,7 +1668,7 @@ func (v *ServerDHInnerData) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ServerDHInnerData) Decode(d *tl.Decoder) {
-	d.Expect(ServerDHInnerDataID, "server_DH_inner_data")
+	expect(d, ServerDHInnerDataID, "server_DH_inner_data")
 	v.DecodeBare(d)
 }
 
@@ -1729,7 +1717,7 @@ func (v *ServerDHParamsFail) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ServerDHParamsFail) Decode(d *tl.Decoder) {
-	d.Expect(ServerDHParamsFailID, "server_DH_params_fail")
+	expect(d, ServerDHParamsFailID, "server_DH_params_fail")
 	v.DecodeBare(d)
 }
 
@@ -1777,7 +1765,7 @@ func (v *ServerDHParamsOk) EncodeBare(e *tl.Encoder) {
 
 // Decode reads the boxed value; d keeps the error.
 func (v *ServerDHParamsOk) Decode(d *tl.Decoder) {
-	d.Expect(ServerDHParamsOkID, "server_DH_params_ok")
+	expect(d, ServerDHParamsOkID, "server_DH_params_ok")
 	v.DecodeBare(d)
 }
 

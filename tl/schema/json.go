@@ -3,7 +3,7 @@ package schema
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -22,14 +22,14 @@ import (
 //   - strings are JSON strings; invalid UTF-8, which JSON cannot hold, makes an
 //     object {"_":"bytes","base64":…} instead;
 //   - flags.N?true is true, or left out.
+//
+// The JSON may take 8 MiB more than twice b: names make short values many
+// times longer, and a hostile b must not fill the memory with them. Beyond
+// that, and if b is no value of the schema, it fails and returns dst as it was.
 func AppendJSON(dst, b []byte) (out []byte, n int, err error) {
 	d := tl.NewDecoder(b)
-	p := &printer{d: d, out: dst}
-	if c, ok := Lookup(d.PeekID()); ok && c.Function {
-		p.value(&Type{Kind: Query})
-	} else {
-		p.value(anything)
-	}
+	p := &printer{d: d, out: dst, limit: len(dst) + 8<<20 + 2*len(b)}
+	p.value(top(d))
 	if err := d.Err(); err != nil {
 		return dst, 0, err
 	}
@@ -37,11 +37,23 @@ func AppendJSON(dst, b []byte) (out []byte, n int, err error) {
 }
 
 type printer struct {
-	d   *tl.Decoder
-	out []byte
+	d     *tl.Decoder
+	out   []byte
+	limit int // of len(out)
+}
+
+// room reports whether p may go on printing.
+func (p *printer) room() bool {
+	if len(p.out) > p.limit {
+		p.d.Fail(fmt.Errorf("%w: over %d bytes of JSON", tl.ErrSize, p.limit))
+	}
+	return p.d.Err() == nil
 }
 
 func (p *printer) value(t *Type) {
+	if !p.room() {
+		return
+	}
 	switch d := p.d; t.Kind {
 	case Int:
 		p.out = strconv.AppendInt(p.out, int64(d.Int()), 10)
@@ -108,6 +120,8 @@ func (p *printer) double(v float64) {
 	p.out = strconv.AppendFloat(p.out, v, 'g', -1, 64)
 }
 
+// string prints what the schema calls a string. Line separators and the like
+// stay as they are: JSON allows them.
 func (p *printer) string(b []byte) {
 	if !utf8.Valid(b) {
 		p.out = append(p.out, `{"_":"bytes","base64":`...)
@@ -115,12 +129,27 @@ func (p *printer) string(b []byte) {
 		p.out = append(p.out, '}')
 		return
 	}
-	quoted, err := json.Marshal(string(b))
-	if err != nil {
-		p.d.Fail(err)
-		return
+	p.out = append(p.out, '"')
+	start := 0 // of what needs no escape and has not been appended
+	for i, c := range b {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		p.out = append(p.out, b[start:i]...)
+		start = i + 1
+		switch c {
+		case '"', '\\':
+			p.out = append(p.out, '\\', c)
+		case '\n':
+			p.out = append(p.out, '\\', 'n')
+		default:
+			p.out = append(p.out, '\\', 'u', '0', '0', "01"[c>>4], "0123456789abcdef"[c&15])
+		}
+		if !p.room() {
+			return
+		}
 	}
-	p.out = append(p.out, quoted...)
+	p.out = append(append(p.out, b[start:]...), '"')
 }
 
 func (p *printer) base64(b []byte) {

@@ -236,7 +236,7 @@ func (t *Type) expect(d *tl.Decoder) *Combinator {
 		d.Fail(tl.ErrShort)
 		return nil
 	case !ok, t.Kind == Query && !c.Function, t.Kind == Object && c.Function, t.Kind == Class && !t.holds(c):
-		d.Fail(&tl.UnknownConstructorError{ID: id, Want: t.String()})
+		d.Fail(&tl.UnknownConstructorError{ID: id, Want: t.want(), Layer: Layer})
 		return nil
 	}
 	d.ID()
@@ -246,6 +246,14 @@ func (t *Type) expect(d *tl.Decoder) *Combinator {
 // holds reports whether c is a constructor of the class t.
 func (t *Type) holds(c *Combinator) bool {
 	return !c.Function && c.Result.Kind == Class && c.Result.Name == t.Name
+}
+
+// want is what an error says was expected.
+func (t *Type) want() string {
+	if t.Kind == Object {
+		return "" // anything at all
+	}
+	return t.String()
 }
 
 // String is the type as the schema writes it.

@@ -6,10 +6,23 @@ import (
 	"github.com/tghaul/haul/tl"
 )
 
-var anything = &Type{Kind: Object}
+var (
+	anything = &Type{Kind: Object}
+	anyCall  = &Type{Kind: Query}
+)
+
+// top is the type of the boxed value that stands next in d: a function's call
+// counts as a value only here, and where the schema says !X.
+func top(d *tl.Decoder) *Type {
+	if c, ok := Lookup(d.PeekID()); ok && c.Function {
+		return anyCall
+	}
+	return anything
+}
 
 // Measure is the length in bytes of the boxed value at the start of b: any
-// constructor or function of the table, a vector of unknown items excepted.
+// constructor or function of the table. A bare Vector is none: only the call
+// that it answers tells what its items are.
 func Measure(b []byte) (int, error) {
 	d := tl.NewDecoder(b)
 	Skip(d)
@@ -20,25 +33,19 @@ func Measure(b []byte) (int, error) {
 }
 
 // Skip reads over one boxed value; d keeps the error.
-func Skip(d *tl.Decoder) {
-	if c, ok := Lookup(d.PeekID()); ok && c.Function {
-		skip(d, &Type{Kind: Query})
-		return
-	}
-	skip(d, anything)
-}
+func Skip(d *tl.Decoder) { skip(d, top(d)) }
 
 // ReadRaw reads one boxed value and returns its bytes, which alias d's input.
-func ReadRaw(d *tl.Decoder) tl.Raw { return span(d, func() { Skip(d) }) }
+func ReadRaw(d *tl.Decoder) tl.Raw { return read(d, top(d)) }
 
 // ReadClass is ReadRaw for a value that must be a constructor of the type class.
 func ReadClass(d *tl.Decoder, class string) tl.Raw {
-	return span(d, func() { skip(d, &Type{Kind: Class, Name: class}) })
+	return read(d, &Type{Kind: Class, Name: class})
 }
 
-func span(d *tl.Decoder, read func()) tl.Raw {
+func read(d *tl.Decoder, t *Type) tl.Raw {
 	start := d.Offset()
-	read()
+	skip(d, t)
 	if d.Err() != nil {
 		return nil
 	}
@@ -97,15 +104,20 @@ func skipFields(d *tl.Decoder, c *Combinator) {
 	fields(d, c, func(f *Field) { skip(d, f.Type) })
 }
 
-// fields calls visit for each field of c that is there, in order, at the
-// place in d where its value stands. Flags words are read by fields itself;
-// visit sees them not. For a True field nothing stands there: set is its value.
+// maxWords is how many flags fields a combinator may have; a test holds the
+// table to it.
+const maxWords = 4
+
+// fields calls visit for each field of c that is there, in order, while d
+// stands at its value. Flags words it reads itself, and visit never sees them.
+// A bit that c does not know means a field that this layer does not have: what
+// follows could not be read right, so it is an error.
 func fields(d *tl.Decoder, c *Combinator, visit func(f *Field)) {
 	if c == nil || !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	var words [4]uint32
+	var words [maxWords]uint32
 	n := 0
 	for i := range c.Fields {
 		f := &c.Fields[i]

@@ -82,12 +82,24 @@ func run(tlDir string) error {
 	})
 }
 
-// write lays out one package.
+// write lays out one package, and removes what an older list left there.
 func (m *model) write(dir string, dispatch func(*emitter)) error {
-	for name, body := range map[string]func(*emitter){
-		"types": (*emitter).types, "functions": (*emitter).methods, "classes": (*emitter).interfacesFile,
-		"support": (*emitter).support, "dispatch": dispatch,
-	} {
+	old, err := filepath.Glob(filepath.Join(dir, "*_gen.go"))
+	if err != nil {
+		return err
+	}
+	for _, name := range old {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	files := map[string]func(*emitter){
+		"classes": (*emitter).interfacesFile, "support": (*emitter).support, "dispatch": dispatch,
+	}
+	for name, list := range m.files() {
+		files[name] = func(e *emitter) { e.combinators(list) }
+	}
+	for name, body := range files {
 		b, err := m.file(body)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", m.pkg, name, err)

@@ -73,6 +73,28 @@ func (m *model) interfaces() []string {
 	return names
 }
 
+// files spreads the wanted combinators over files, so that each stays small
+// enough to read: functions and types apart, then by namespace; types without
+// a namespace by the first letter of their type.
+func (m *model) files() map[string][]*combinator {
+	files := map[string][]*combinator{}
+	for _, c := range m.wanted {
+		name := "types"
+		space, _, ok := strings.Cut(c.name, ".")
+		switch {
+		case c.method:
+			name = "functions"
+		case !ok && m.pkg == "api":
+			space, ok = strings.ToLower(c.className()[:1]), true
+		}
+		if ok {
+			name += "_" + strings.ToLower(space)
+		}
+		files[name] = append(files[name], c)
+	}
+	return files
+}
+
 // goName turns a schema name into a Go name: upload.getFile is UploadGetFile.
 func goName(name string) string {
 	var b strings.Builder
@@ -159,6 +181,16 @@ func (m *model) resultType(t *typ) string {
 		return "*" + m.goType(t)
 	}
 	return m.goType(t)
+}
+
+// fixed reports whether a value is as large in Go as on the wire.
+func (t *typ) fixed() bool {
+	switch t.kind {
+	case kindInt, kindLong, kindDouble, kindInt128, kindInt256, kindNat:
+		return true
+	default:
+		return false
+	}
 }
 
 // minSize is the least number of bytes of a value, for checking counts.

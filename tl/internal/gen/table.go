@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // writeTable lays the whole schema out for tl/schema, which describes the
@@ -109,8 +108,12 @@ func (t *table) combinator(w *bytes.Buffer, c *combinator) error {
 
 // className is the type that a constructor belongs to.
 func (c *combinator) className() string {
-	if c.result.kind == kindObject {
+	switch c.result.kind {
+	case kindObject:
 		return "Object"
+	case kindBool:
+		return "Bool"
+	default:
+		return c.result.name
 	}
-	return strings.TrimPrefix(c.result.name, "%")
 }

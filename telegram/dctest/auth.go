@@ -1,0 +1,254 @@
+package dctest
+
+import (
+	"crypto/subtle"
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
+)
+
+// An account is a bot or a user of the cluster.
+type account struct {
+	cfg AccountConfig
+	id  int64
+}
+
+func (a *account) bot() bool { return a.cfg.Token != "" }
+
+const firstUserID = 2_000_000_001
+
+// authorised is the account that a key of a DC is signed in to, or nil.
+func (c *Cluster) authorised(dc int, key int64) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.accountLocked(c.logins[keyAt{dc, key}])
+}
+
+func (c *Cluster) accountLocked(id int64) *account {
+	if i := id - firstUserID; i >= 0 && i < int64(len(c.accounts)) {
+		return c.accounts[i]
+	}
+	return nil
+}
+
+// A keyAt is an auth key at a DC.
+type keyAt struct {
+	dc  int
+	key int64
+}
+
+func (r *request) login(a *account) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.c.logins[keyAt{r.DC, r.AuthKeyID}] = a.id
+	r.ctxMe = a
+}
+
+func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object, error) {
+	if q.APIID <= 0 || q.APIHash == "" {
+		return nil, refuse(400, "API_ID_INVALID")
+	}
+	for _, a := range r.c.accounts {
+		if !a.bot() || subtle.ConstantTimeCompare([]byte(a.cfg.Token), []byte(q.BotAuthToken)) != 1 {
+			continue
+		}
+		if a.cfg.DC != r.DC {
+			return nil, refuse(303, "USER_MIGRATE_"+strconv.Itoa(a.cfg.DC))
+		}
+		r.login(a)
+		return &api.AuthAuthorization{User: r.user(a)}, nil
+	}
+	return nil, refuse(400, "ACCESS_TOKEN_INVALID")
+}
+
+func digits(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+func (r *request) byPhone(phone string) *account {
+	for _, a := range r.c.accounts {
+		if a.cfg.Phone != "" && digits(a.cfg.Phone) == digits(phone) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (r *request) codeHash(phone string) string {
+	return hex.EncodeToString(r.c.world.mac("code "+digits(phone), r.AuthKeyID)[:9])
+}
+
+func (r *request) sendCode(q *api.AuthSendCodeRequest) (tl.Object, error) {
+	a := r.byPhone(q.PhoneNumber)
+	switch {
+	case q.APIID <= 0 || q.APIHash == "":
+		return nil, refuse(400, "API_ID_INVALID")
+	case len(digits(q.PhoneNumber)) < 5:
+		return nil, refuse(406, "PHONE_NUMBER_INVALID")
+	case a != nil && a.cfg.DC != r.DC:
+		return nil, refuse(303, "PHONE_MIGRATE_"+strconv.Itoa(a.cfg.DC))
+	}
+	return &api.AuthSentCode{
+		Type: &api.AuthSentCodeTypeApp{Length: 5}, PhoneCodeHash: r.codeHash(q.PhoneNumber), Timeout: tl.Some[int32](60),
+	}, nil
+}
+
+func (r *request) signIn(q *api.AuthSignInRequest) (tl.Object, error) {
+	a := r.byPhone(q.PhoneNumber)
+	switch {
+	case q.PhoneCodeHash != r.codeHash(q.PhoneNumber):
+		return nil, refuse(400, "PHONE_CODE_EXPIRED")
+	case !q.PhoneCode.Set || q.PhoneCode.Value == "":
+		return nil, refuse(400, "PHONE_CODE_EMPTY")
+	case a == nil:
+		return &api.AuthAuthorizationSignUpRequired{}, nil
+	case q.PhoneCode.Value != a.cfg.Code:
+		return nil, refuse(400, "PHONE_CODE_INVALID")
+	}
+	r.login(a)
+	return &api.AuthAuthorization{User: r.user(a)}, nil
+}
+
+func (r *request) logOut() (tl.Object, error) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	for k, id := range r.c.logins {
+		if k.key == r.AuthKeyID && id == r.ctxMe.id {
+			delete(r.c.logins, k)
+		}
+	}
+	return &api.AuthLoggedOut{}, nil
+}
+
+// An exported authorisation can be imported once, at one DC, for a short time.
+type exported struct {
+	account int64
+	dc      int
+	bytes   string
+	until   time.Time
+}
+
+const exportLifetime = time.Minute
+
+func (r *request) exportAuthorization(q *api.AuthExportAuthorizationRequest) (tl.Object, error) {
+	to := int(q.DCID)
+	if to == r.DC || !r.c.isPlain(to) {
+		return nil, refuse(400, "DC_ID_INVALID")
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.c.exports++
+	id := r.c.exports
+	secret := r.c.world.mac("export", id, r.now.UnixNano())
+	r.c.exported[id] = exported{account: r.ctxMe.id, dc: to, bytes: string(secret), until: r.now.Add(exportLifetime)}
+	return &api.AuthExportedAuthorization{ID: id, Bytes: secret}, nil
+}
+
+func (r *request) importAuthorization(q *api.AuthImportAuthorizationRequest) (tl.Object, error) {
+	r.c.mu.Lock()
+	x, ok := r.c.exported[q.ID]
+	delete(r.c.exported, q.ID)
+	a := r.c.accountLocked(x.account)
+	r.c.mu.Unlock()
+	if !ok || a == nil || x.bytes != string(q.Bytes) || x.dc != r.DC || r.now.After(x.until) {
+		return nil, refuse(400, "AUTH_BYTES_INVALID")
+	}
+	r.login(a)
+	return &api.AuthAuthorization{User: r.user(a)}, nil
+}
+
+// user is an account as the account asking sees it.
+func (r *request) user(a *account) *api.User {
+	u := &api.User{
+		Self: a == r.ctxMe, Bot: a.bot(), Premium: a.cfg.Premium, ID: a.id,
+		AccessHash: tl.Some(r.c.world.accessHash(r.ctxMe.id, a.id)),
+	}
+	if a.bot() {
+		u.FirstName, u.BotInfoVersion = tl.Some("Sim Bot"), tl.Some[int32](1)
+		u.Username = tl.Some("sim_" + strconv.FormatInt(a.id-firstUserID, 10) + "_bot")
+		return u
+	}
+	u.FirstName, u.Phone = tl.Some("Sim"), tl.Some(digits(a.cfg.Phone))
+	return u
+}
+
+func (r *request) findUser(in api.InputUserClass) (*account, error) {
+	switch in := in.(type) {
+	case *api.InputUserSelf:
+		return r.ctxMe, nil
+	case *api.InputUser:
+		r.c.mu.Lock()
+		a := r.c.accountLocked(in.UserID)
+		r.c.mu.Unlock()
+		if a != nil && in.AccessHash == r.c.world.accessHash(r.ctxMe.id, a.id) {
+			return a, nil
+		}
+	}
+	return nil, refuse(400, "USER_ID_INVALID")
+}
+
+func (r *request) getUsers(q *api.UsersGetUsersRequest) (tl.Object, error) {
+	var users objectVector[api.UserClass]
+	for _, in := range q.ID {
+		a, err := r.findUser(in)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, r.user(a))
+	}
+	return users, nil
+}
+
+func (r *request) getFullUser(q *api.UsersGetFullUserRequest) (tl.Object, error) {
+	a, err := r.findUser(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &api.UsersUserFull{FullUser: api.UserFull{ID: a.id}, Users: []api.UserClass{r.user(a)}}, nil
+}
+
+func (r *request) config() *api.Config {
+	cfg := &api.Config{
+		Date: int32(r.now.Unix()), Expires: int32(r.now.Add(time.Hour).Unix()), TestMode: true, ThisDC: int32(r.DC),
+		ChatSizeMax: 200, MegagroupSizeMax: 200000, ForwardedCountMax: 100, OnlineUpdatePeriodMs: 120000,
+		OfflineBlurTimeoutMs: 5000, OfflineIdleTimeoutMs: 30000, OnlineCloudTimeoutMs: 300000, NotifyCloudDelayMs: 30000,
+		NotifyDefaultDelayMs: 1500, PushChatPeriodMs: 60000, PushChatLimit: 2, EditTimeLimit: 172800, RevokeTimeLimit: 1 << 30,
+		RevokePmTimeLimit: 1 << 30, RatingEDecay: 2419200, StickersRecentLimit: 200, ChannelsReadMediaPeriod: 604800,
+		CallReceiveTimeoutMs: 20000, CallRingTimeoutMs: 90000, CallConnectTimeoutMs: 30000, CallPacketTimeoutMs: 10000,
+		MeURLPrefix: "https://t.me/", CaptionLengthMax: 1024, MessageLengthMax: 4096, WebfileDCID: int32(r.c.cfg.HomeDC),
+	}
+	for _, e := range r.c.endpoints {
+		host, port, err := net.SplitHostPort(e.Address)
+		if err != nil {
+			continue
+		}
+		n, _ := strconv.Atoi(port)
+		addr, err := netip.ParseAddr(host)
+		cfg.DCOptions = append(cfg.DCOptions, api.DcOption{
+			ID: int32(e.ID), IPAddress: host, Port: int32(n), MediaOnly: e.MediaOnly, Cdn: e.CDN,
+			Ipv6: err == nil && addr.Is6(), ThisPortOnly: true,
+		})
+	}
+	return cfg
+}
+
+func (r *request) cdnConfig() *api.CdnConfig {
+	cfg := &api.CdnConfig{}
+	for _, dc := range r.c.cfg.DCs {
+		if dc.CDN {
+			cfg.PublicKeys = append(cfg.PublicKeys, api.CdnPublicKey{DCID: int32(dc.ID), PublicKey: r.c.dcs[dc.ID].PublicKey().PEM()})
+		}
+	}
+	return cfg
+}

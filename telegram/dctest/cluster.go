@@ -1,0 +1,343 @@
+package dctest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tghaul/haul/telegram/dctest/content"
+	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
+)
+
+// A Cluster is a running simulated Telegram. Its methods may be called concurrently.
+type Cluster struct {
+	cfg       Config
+	world     *world
+	accounts  []*account
+	rsa       [2]*rsa.PrivateKey // of DCs, and of CDN DCs
+	dcs       map[int]*mtserver.DC
+	keys      map[int]*mtserver.KeyStore
+	endpoints []DC
+	flood     *floodGuard
+	faults    *faultPlan
+	stats     *counters
+	stop      context.CancelFunc
+	running   errgroup.Group
+	memory    map[string]func(net.Conn) // by address, when in memory
+	closed    sync.Once
+	closeErr  error
+
+	mu        sync.Mutex
+	logins    map[keyAt]int64
+	inits     map[int64]int // layer by auth key
+	exported  map[int64]exported
+	exports   int64
+	uploads   map[uploadKey]*upload
+	randomIDs map[uploadKey]bool
+	minRef    map[int64]time.Time // references made earlier have expired, by file
+	moved     map[int64]int       // DC by file
+	onCDN     map[int64]bool
+}
+
+// world holds what is served; Cluster.mu guards what changes in it.
+type world struct {
+	cfg      *Config
+	channels []*channel
+	uploaded []*worldFile
+	made     map[int64]*content.File // some of those read lately
+}
+
+// Datacenters is the document that tells a client of the cluster.
+type Datacenters struct {
+	Name       string   `json:"name"`
+	HomeDC     int      `json:"home_dc"`
+	Test       bool     `json:"test"`
+	DC         []DC     `json:"dc"`
+	PublicKeys []string `json:"public_keys"`
+}
+
+// DC is one address in Datacenters.
+type DC struct {
+	ID        int    `json:"id"`
+	Address   string `json:"address"`
+	MediaOnly bool   `json:"media_only"`
+	CDN       bool   `json:"cdn"`
+	Secret    string `json:"secret"`
+}
+
+// rsaKeys are made once: that takes a while, and which ones they are matters
+// to nobody. One is for DCs, the other for CDN DCs.
+var rsaKeys = sync.OnceValues(func() ([2]*rsa.PrivateKey, error) {
+	var keys [2]*rsa.PrivateKey
+	for i := range keys {
+		k, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return keys, err
+		}
+		keys[i] = k
+	}
+	return keys, nil
+})
+
+// Start starts a cluster. It runs until Close, or until ctx ends.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	cfg.setDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	c := &Cluster{
+		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
+		flood: newFloodGuard(cfg.Flood), stats: newCounters(), logins: map[keyAt]int64{}, inits: map[int64]int{},
+		exported: map[int64]exported{}, uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
+		minRef: map[int64]time.Time{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
+	}
+	c.world = &world{cfg: &c.cfg}
+	c.faults = &faultPlan{faults: cfg.Faults, seen: make([]int64, len(cfg.Faults)), rnd: c.world.random(0, 2).Float64}
+	for i, a := range cfg.Accounts {
+		c.accounts = append(c.accounts, &account{cfg: a, id: firstUserID + int64(i)})
+	}
+	for i, ch := range cfg.Channels {
+		c.world.channels = append(c.world.channels, newChannel(i, ch))
+	}
+	var err error
+	if c.rsa, err = c.loadState(); err != nil {
+		return nil, err
+	}
+	ctx, c.stop = context.WithCancel(ctx)
+	if err := c.serve(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// serve makes the DCs and their endpoints.
+func (c *Cluster) serve(ctx context.Context) error {
+	for _, dc := range c.cfg.DCs {
+		key := c.rsa[0]
+		if dc.CDN {
+			key = c.rsa[1]
+		}
+		if c.keys[dc.ID] == nil {
+			c.keys[dc.ID] = mtserver.NewKeyStore()
+		}
+		c.dcs[dc.ID] = mtserver.NewDC(mtserver.Config{
+			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log,
+			AcceptOldHandshake: c.cfg.AcceptOldHandshake, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
+			Faults: c.wireFaults(),
+			Shape:  mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
+		})
+		if err := c.endpoint(ctx, dc, false); err != nil {
+			return err
+		}
+		if dc.MediaOnly {
+			if err := c.endpoint(ctx, dc, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wireFaults are the faults of the scenario that concern connections.
+func (c *Cluster) wireFaults() mtserver.Faults {
+	return mtserver.Faults{
+		DropConn: func(p mtserver.Point) bool {
+			_, strikes := c.faults.next(methodName(p.Method), p.DC, "reset")
+			return strikes
+		},
+		BadSalt: func(p mtserver.Point) bool {
+			_, strikes := c.faults.next("upload.getFile", p.DC, "bad_salt")
+			return strikes
+		},
+	}
+}
+
+func (c *Cluster) endpoint(ctx context.Context, dc DCConfig, mediaOnly bool) error {
+	e := DC{ID: dc.ID, MediaOnly: mediaOnly, CDN: dc.CDN}
+	server := c.dcs[dc.ID]
+	if c.cfg.InMemory {
+		e.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(1000+len(c.endpoints)))
+		c.memory[e.Address] = func(nc net.Conn) {
+			c.running.Go(func() error {
+				_ = server.ServeConn(ctx, nc, mediaOnly) // how a connection ends is its client's business
+				return nil
+			})
+		}
+		c.endpoints = append(c.endpoints, e)
+		return nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", c.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("DC %d: %w", dc.ID, err)
+	}
+	e.Address = l.Addr().String()
+	c.endpoints = append(c.endpoints, e)
+	c.running.Go(func() error {
+		err := server.Serve(ctx, l, mediaOnly)
+		if ctx.Err() != nil || errors.Is(err, mtserver.ErrClosed) {
+			return nil
+		}
+		return err
+	})
+	return nil
+}
+
+// Dial opens a connection to an address of the cluster, as net.Dialer does.
+func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if !c.cfg.InMemory {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	serve, ok := c.memory[address]
+	if !ok {
+		return nil, fmt.Errorf("dctest: nobody listens on %s", address)
+	}
+	ours, theirs := net.Pipe()
+	serve(theirs)
+	return ours, nil
+}
+
+// Close ends the cluster, saves its state if it has a place for it, and waits
+// for its goroutines. It may be called more than once.
+func (c *Cluster) Close() error {
+	c.closed.Do(func() {
+		c.stop()
+		for _, dc := range c.dcs {
+			_ = dc.Close()
+		}
+		c.closeErr = errors.Join(c.running.Wait(), c.saveState())
+	})
+	return c.closeErr
+}
+
+// Datacenters tells clients where the cluster is and by which keys to know it.
+func (c *Cluster) Datacenters() Datacenters {
+	d := Datacenters{Name: "sim", HomeDC: c.cfg.HomeDC, Test: true, DC: c.endpoints}
+	for _, dc := range c.cfg.DCs {
+		if !dc.CDN { // keys of CDN DCs come from help.getCdnConfig
+			d.PublicKeys = []string{c.dcs[dc.ID].PublicKey().PEM()}
+		}
+	}
+	return d
+}
+
+// WriteFile writes the document to a file, all or nothing.
+func (d Datacenters) WriteFile(path string) error {
+	b, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(b, '\n'))
+}
+
+func writeFile(path string, b []byte) error {
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// FileInfo is what the cluster says of a file.
+type FileInfo struct {
+	ID        int64
+	Channel   string
+	MessageID int
+	Name      string
+	Kind      string
+	Size      int64
+	DC        int
+	CDN       bool
+	Protected bool // must not be saved
+	SHA256    string
+}
+
+// Files lists the files of all channels. The sums take a while for big ones.
+func (c *Cluster) Files() []FileInfo {
+	var list []FileInfo
+	for _, ch := range c.world.channels {
+		for id := 1; ; id++ {
+			c.mu.Lock()
+			m := c.world.message(ch, id)
+			c.mu.Unlock()
+			if m == nil {
+				break
+			}
+			if m.file == nil || m.file.deleted {
+				continue
+			}
+			info := c.info(m.file)
+			info.Channel, info.MessageID, info.Protected = ch.cfg.Username, id, m.noForwards
+			list = append(list, info)
+		}
+	}
+	return list
+}
+
+// Uploaded lists the files that clients have sent.
+func (c *Cluster) Uploaded() []FileInfo {
+	c.mu.Lock()
+	files := append([]*worldFile(nil), c.world.uploaded...)
+	c.mu.Unlock()
+	var list []FileInfo
+	for _, f := range files {
+		list = append(list, c.info(f))
+	}
+	return list
+}
+
+func (c *Cluster) info(f *worldFile) FileInfo {
+	info := FileInfo{ID: f.id, Name: f.fileName(), Kind: kindName(f.kind), Size: f.size, DC: f.dc, CDN: f.cdn}
+	info.SHA256, _ = sum(f.data) // sources in memory do not fail
+	return info
+}
+
+func kindName(k content.Kind) string {
+	for name, kind := range kinds {
+		if kind == k {
+			return name
+		}
+	}
+	return ""
+}
+
+func (c *Cluster) isCDN(dc int) bool {
+	for _, d := range c.cfg.DCs {
+		if d.ID == dc {
+			return d.CDN
+		}
+	}
+	return false
+}
+
+// isPlain says whether dc is a DC of the cluster, and no CDN DC.
+func (c *Cluster) isPlain(dc int) bool {
+	_, known := c.dcs[dc]
+	return known && !c.isCDN(dc)
+}
+
+// cdnDC picks a CDN DC, 0 if there is none.
+func (c *Cluster) cdnDC() int {
+	var ids []int
+	for _, d := range c.cfg.DCs {
+		if d.CDN {
+			ids = append(ids, d.ID)
+		}
+	}
+	if ids == nil {
+		return 0
+	}
+	return ids[mathrand.IntN(len(ids))]
+}

@@ -1,0 +1,111 @@
+package content
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"math"
+	"math/rand/v2"
+)
+
+// maxComment is how much a JPEG comment segment holds.
+const maxComment = 65533
+
+// picture is a JPEG, filled up to its size with comments, which are noise:
+// viewers skip them.
+func (f *File) picture(rnd *rand.Rand, number uint64) {
+	f.name, f.mime = fmt.Sprintf("photo %04d.jpg", number), "image/jpeg"
+	f.w, f.h = 640, 480
+	if rnd.IntN(3) == 0 {
+		f.w, f.h = f.h, f.w
+	}
+	seed := rnd.Uint64()
+	f.size = max(f.size, leastPhoto)
+	f.make = func() (head, tail []byte) {
+		quality := 85
+		b := drawJPEG(seed, f.w, f.h, quality)
+		for int64(len(b))+4 > f.size && quality > 10 {
+			quality -= 15
+			b = drawJPEG(seed, f.w, f.h, quality)
+		}
+		return padJPEG(b, int(f.size)), nil
+	}
+}
+
+// leastPhoto has room for the picture at a low quality.
+const leastPhoto = 24 << 10
+
+// drawJPEG paints hills under a sky.
+func drawJPEG(seed uint64, w, h, quality int) []byte {
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	landscape(img, rnd, 0)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
+		panic("content: " + err.Error()) // a Buffer takes everything
+	}
+	return b.Bytes()
+}
+
+// landscape paints one frame; shift moves the sun.
+func landscape(img *image.RGBA, rnd *rand.Rand, shift float64) {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	hue := rnd.Float64()
+	for y := range h {
+		t := float64(y) / float64(h)
+		row := image.Rect(0, y, w, y+1)
+		draw.Draw(img, row, image.NewUniform(tint(hue, 0.35+0.4*t, 1-0.35*t)), image.Point{}, draw.Src)
+	}
+	sunX, sunY, r := rnd.Float64()*float64(w)+shift, (0.15+0.25*rnd.Float64())*float64(h), float64(h)/14
+	for y := max(0, int(sunY-r)); y < min(h, int(sunY+r)); y++ {
+		for x := max(0, int(sunX-r)); x < min(w, int(sunX+r)); x++ {
+			if math.Hypot(float64(x)-sunX, float64(y)-sunY) < r {
+				img.SetRGBA(x, y, color.RGBA{255, 244, 214, 255})
+			}
+		}
+	}
+	for layer := range 4 {
+		base, height := 0.45+0.13*float64(layer), 0.05+0.08*rnd.Float64()
+		phase, waves := rnd.Float64()*7, 1+rnd.Float64()*3
+		hill := tint(hue+0.08*float64(layer+1), 0.5, 0.62-0.13*float64(layer))
+		for x := range w {
+			a := float64(x)/float64(w)*waves*2*math.Pi + phase
+			top := int((base - height*(math.Sin(a)+0.4*math.Sin(2.7*a))) * float64(h))
+			for y := max(0, top); y < h; y++ {
+				img.SetRGBA(x, y, hill)
+			}
+		}
+	}
+}
+
+// tint is a colour by hue, saturation and value, each from 0 to 1.
+func tint(hue, s, v float64) color.RGBA {
+	channel := func(n float64) uint8 {
+		k := math.Mod(n+hue*6, 6)
+		return uint8(255 * (v - v*s*max(0, min(k, 4-k, 1))))
+	}
+	return color.RGBA{channel(5), channel(3), channel(1), 255}
+}
+
+// padJPEG inserts comment segments after the start marker until the picture has size bytes.
+func padJPEG(b []byte, size int) []byte {
+	out := append(make([]byte, 0, size), b[:2]...)
+	rnd := rand.New(rand.NewPCG(uint64(size), 9))
+	for missing := size - len(b); missing > 0; {
+		n := min(missing, maxComment+4)
+		if rest := missing - n; rest > 0 && rest < 4 {
+			n -= 4 // a segment takes four bytes at least
+		}
+		out = append(out, 0xff, 0xfe)
+		out = binary.BigEndian.AppendUint16(out, uint16(n-2))
+		for range n - 4 {
+			out = append(out, byte(rnd.Uint32()))
+		}
+		missing -= n
+	}
+	return append(out, b[2:]...)
+}

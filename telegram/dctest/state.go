@@ -1,0 +1,206 @@
+package dctest
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/tghaul/haul/telegram/dctest/content"
+	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
+	"github.com/tghaul/haul/tl/schema"
+)
+
+// What survives a restart in StateDir: RSA and auth keys, who is signed in,
+// and what clients have sent. Everything else comes from the seed.
+
+type state struct {
+	RSA     [2][]byte                  `json:"rsa"` // PKCS#1
+	Keys    map[string]json.RawMessage `json:"keys"`
+	Logins  []stateLogin               `json:"logins"`
+	Layers  map[int64]int              `json:"layers"`
+	Uploads []stateUpload              `json:"uploads"`
+	Sent    map[int][]stateMessage     `json:"sent"` // by channel
+}
+
+type stateLogin struct {
+	DC      int   `json:"dc"`
+	Key     int64 `json:"key"`
+	Account int64 `json:"account"`
+}
+
+// The bytes of upload n, from 1, are in the file upload-n.
+type stateUpload struct {
+	Kind       content.Kind `json:"kind"`
+	Mime       string       `json:"mime"`
+	Name       string       `json:"name"`
+	Account    int64        `json:"account"`
+	Attributes []byte       `json:"attributes"` // TL
+	Width      int          `json:"width"`
+	Height     int          `json:"height"`
+}
+
+type stateMessage struct {
+	Date    time.Time `json:"date"`
+	Text    string    `json:"text"`
+	File    int64     `json:"file,omitempty"`
+	Grouped int64     `json:"grouped,omitempty"`
+	From    int64     `json:"from"`
+}
+
+func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
+
+// loadState restores what an earlier cluster saved, and returns the RSA keys to use.
+func (c *Cluster) loadState() ([2]*rsa.PrivateKey, error) {
+	keys, err := rsaKeys()
+	if err != nil || c.cfg.StateDir == "" {
+		return keys, err
+	}
+	b, err := os.ReadFile(c.statePath("state.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return keys, nil
+	}
+	if err != nil {
+		return keys, err
+	}
+	var s state
+	if err := json.Unmarshal(b, &s); err != nil {
+		return keys, fmt.Errorf("state in %s: %w", c.cfg.StateDir, err)
+	}
+	for i := range keys {
+		if keys[i], err = x509.ParsePKCS1PrivateKey(s.RSA[i]); err != nil {
+			return keys, fmt.Errorf("state in %s: %w", c.cfg.StateDir, err)
+		}
+	}
+	return keys, c.restore(&s)
+}
+
+func (c *Cluster) restore(s *state) error {
+	for dc, raw := range s.Keys {
+		id, err := strconv.Atoi(dc)
+		if err != nil {
+			return err
+		}
+		c.keys[id] = mtserver.NewKeyStore()
+		if err := c.keys[id].Load(bytes.NewReader(raw)); err != nil {
+			return err
+		}
+	}
+	for _, l := range s.Logins {
+		c.logins[keyAt{l.DC, l.Key}] = l.Account
+	}
+	for key, layer := range s.Layers {
+		c.inits[key] = layer
+	}
+	for i, u := range s.Uploads {
+		data, err := os.ReadFile(c.statePath("upload-" + strconv.Itoa(i+1)))
+		if err != nil {
+			return err
+		}
+		media := &uploadedMedia{name: u.Name, account: u.Account}
+		d := tl.NewDecoder(u.Attributes)
+		for d.Remaining() > 0 && d.Err() == nil {
+			media.attributes = append(media.attributes, api.DecodeDocumentAttribute(d))
+		}
+		if d.Err() != nil {
+			return d.Err()
+		}
+		c.world.uploaded = append(c.world.uploaded, &worldFile{
+			id: fileID(uploads, i+1), kind: u.Kind, size: int64(len(data)), dc: c.cfg.HomeDC, mime: u.Mime,
+			data: &bytesSource{data: data, w: u.Width, h: u.Height}, upload: media,
+		})
+	}
+	for i, list := range s.Sent {
+		if i < 0 || i >= len(c.world.channels) {
+			continue
+		}
+		ch := c.world.channels[i]
+		for _, m := range list {
+			msg := &worldMessage{id: ch.top() + 1, date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From}
+			if m.File != 0 {
+				msg.file = c.world.file(m.File)
+			}
+			ch.sent = append(ch.sent, msg)
+			ch.pts++
+		}
+	}
+	return nil
+}
+
+// saveState writes what loadState reads. Close calls it.
+func (c *Cluster) saveState() error {
+	if c.cfg.StateDir == "" || len(c.dcs) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Sent: map[int][]stateMessage{}}
+	for i, k := range c.rsa {
+		s.RSA[i] = x509.MarshalPKCS1PrivateKey(k)
+	}
+	for id, store := range c.keys {
+		var b bytes.Buffer
+		if err := store.Save(&b); err != nil {
+			return err
+		}
+		s.Keys[strconv.Itoa(id)] = b.Bytes()
+	}
+	for k, id := range c.logins {
+		s.Logins = append(s.Logins, stateLogin{DC: k.dc, Key: k.key, Account: id})
+	}
+	if err := os.MkdirAll(c.cfg.StateDir, 0o700); err != nil {
+		return err
+	}
+	for i, f := range c.world.uploaded {
+		if err := c.saveUpload(&s, i, f); err != nil {
+			return err
+		}
+	}
+	for i, ch := range c.world.channels {
+		for _, m := range ch.sent {
+			sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from}
+			if m.file != nil {
+				sm.File = m.file.id
+			}
+			s.Sent[i] = append(s.Sent[i], sm)
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeFile(c.statePath("state.json"), b)
+}
+
+func (c *Cluster) saveUpload(s *state, i int, f *worldFile) error {
+	var e tl.Encoder
+	for _, a := range f.upload.attributes {
+		a.Encode(&e)
+	}
+	w, h, _ := f.dimensions()
+	s.Uploads = append(s.Uploads, stateUpload{
+		Kind: f.kind, Mime: f.mime, Name: f.upload.name, Account: f.upload.account, Attributes: e.Bytes(), Width: w, Height: h,
+	})
+	path := c.statePath("upload-" + strconv.Itoa(i+1))
+	if _, err := os.Stat(path); err == nil {
+		return nil // written by an earlier Close: uploads do not change
+	}
+	data := make([]byte, f.size)
+	if n, err := f.data.ReadAt(data, 0); n != len(data) {
+		return err
+	}
+	return writeFile(path, data)
+}
+
+func methodName(id uint32) string {
+	name, _ := schema.Name(id)
+	return name
+}

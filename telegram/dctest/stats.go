@@ -1,0 +1,172 @@
+package dctest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
+)
+
+// Stats is what a cluster has counted since its start. See docs/formats.md.
+type Stats struct {
+	// Methods by "upload.getFile", then by DC.
+	Methods map[string]map[string]MethodStats `json:"methods"`
+	// Files that were served, by file id.
+	Files map[string]FileStats `json:"files"`
+	// Uploads by the client's file id: how often each part came more than once.
+	Uploads            map[string]FileStats      `json:"uploads"`
+	WaitsIssued        int64                     `json:"waits_issued"`
+	RequestsInsideWait int64                     `json:"requests_inside_wait"`
+	Connections        int64                     `json:"connections"`
+	DCs                map[string]mtserver.Stats `json:"dcs"`
+}
+
+// MethodStats counts the calls of a method.
+type MethodStats struct {
+	Requests int64            `json:"requests"`
+	Answers  int64            `json:"answers"`
+	Errors   map[string]int64 `json:"errors,omitempty"`
+}
+
+// FileStats says what was moved of a file.
+type FileStats struct {
+	Name     string `json:"name,omitempty"`
+	Size     int64  `json:"size,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	Bytes    int64  `json:"bytes"`
+	Parts    int64  `json:"parts"`
+	Repeated int64  `json:"repeated"` // parts that moved more than once
+}
+
+type counters struct {
+	mu      sync.Mutex
+	methods map[string]map[string]MethodStats
+	files   map[int64]*fileCount
+	uploads map[int64]*fileCount
+	waits   int64
+	inside  int64
+}
+
+type fileCount struct {
+	bytes int64
+	parts map[int64]int
+}
+
+func newCounters() *counters {
+	return &counters{methods: map[string]map[string]MethodStats{}, files: map[int64]*fileCount{}, uploads: map[int64]*fileCount{}}
+}
+
+func (c *counters) count(r *request, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.methods[r.method] == nil {
+		c.methods[r.method] = map[string]MethodStats{}
+	}
+	dc := strconv.Itoa(r.DC)
+	m := c.methods[r.method][dc]
+	m.Requests++
+	var e *mtserver.Error
+	switch {
+	case err == nil:
+		m.Answers++
+	case errors.As(err, &e):
+		if m.Errors == nil {
+			m.Errors = map[string]int64{}
+		}
+		m.Errors[e.Message]++
+	}
+	c.methods[r.method][dc] = m
+}
+
+func (c *counters) wait(inside bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waits++
+	if inside {
+		c.inside++
+	}
+}
+
+func note(files map[int64]*fileCount, id, place int64, n int) {
+	f := files[id]
+	if f == nil {
+		f = &fileCount{parts: map[int64]int{}}
+		files[id] = f
+	}
+	f.bytes += int64(n)
+	f.parts[place]++
+}
+
+func (c *counters) served(id, offset int64, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	note(c.files, id, offset, n)
+}
+
+func (c *counters) partSaved(id int64, number, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	note(c.uploads, id, int64(number), n)
+}
+
+func (f *fileCount) stats() FileStats {
+	s := FileStats{Bytes: f.bytes, Parts: int64(len(f.parts))}
+	for _, n := range f.parts {
+		s.Repeated += int64(n - 1)
+	}
+	return s
+}
+
+// Stats returns the counters. SHA-256 sums of files that were served are
+// computed now, which takes a moment for big ones.
+func (c *Cluster) Stats() Stats {
+	s := Stats{Files: map[string]FileStats{}, Uploads: map[string]FileStats{}, DCs: map[string]mtserver.Stats{}}
+	for id, dc := range c.dcs {
+		st := dc.Stats()
+		s.DCs[strconv.Itoa(id)] = st
+		s.Connections += st.Connections
+	}
+	c.stats.mu.Lock()
+	counted := map[int64]FileStats{}
+	for id, f := range c.stats.files {
+		counted[id] = f.stats()
+	}
+	for id, f := range c.stats.uploads {
+		s.Uploads[strconv.FormatInt(id, 10)] = f.stats()
+	}
+	b, _ := json.Marshal(c.stats.methods) // a deep copy; plain maps always marshal
+	_ = json.Unmarshal(b, &s.Methods)
+	s.WaitsIssued, s.RequestsInsideWait = c.stats.waits, c.stats.inside
+	c.stats.mu.Unlock()
+	for id, fs := range counted {
+		c.mu.Lock()
+		f := c.world.file(id)
+		c.mu.Unlock()
+		if f != nil {
+			fs.Name, fs.Size = f.fileName(), f.size
+			fs.SHA256, _ = sum(f.data)
+		}
+		s.Files[strconv.FormatInt(id, 10)] = fs
+	}
+	return s
+}
+
+// WriteStats writes the counters as JSON.
+func (c *Cluster) WriteStats(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(c.Stats())
+}
+
+func (f *worldFile) fileName() string {
+	if f.upload != nil {
+		return f.upload.name
+	}
+	if named, ok := f.data.(interface{ Name() string }); ok && f.name == "" {
+		return named.Name()
+	}
+	return f.name
+}

@@ -134,7 +134,7 @@ func (c *Cluster) serve(ctx context.Context) error {
 		}
 		c.dcs[dc.ID] = mtserver.NewDC(mtserver.Config{
 			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log,
-			AcceptOldHandshake: c.cfg.AcceptOldHandshake, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
+			AcceptOldHandshake: c.cfg.AcceptOldHandshake, AnyEnvironment: !c.cfg.StrictEnvironment, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
 			Faults: c.wireFaults(),
 			Shape:  mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
 		})

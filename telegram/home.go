@@ -1,0 +1,300 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
+)
+
+// A homeLine is the main session: the one that signs in, lists and sends, and
+// that gets updates.
+type homeLine struct {
+	flight flight // connecting, or moving to another DC
+
+	mu     sync.Mutex
+	line   line
+	closed bool
+}
+
+// A line is a session with the DC that it is with.
+type line struct {
+	session
+	dc int
+}
+
+// alive reports whether the session can be used.
+func (l line) alive() bool { return l.session != nil && alive(l.session) }
+
+func alive(s session) bool {
+	select {
+	case <-s.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+func (h *homeLine) get() line {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.line
+}
+
+// set replaces the session and returns the former one, to be closed. After
+// close it takes nothing: then l itself is returned, and false.
+func (h *homeLine) set(l line) (old line, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return l, false
+	}
+	old, h.line = h.line, l
+	return old, true
+}
+
+func (h *homeLine) close() {
+	h.mu.Lock()
+	h.closed = true
+	l := h.line
+	h.mu.Unlock()
+	if l.session != nil {
+		_ = l.Close() // its error is that of its connection, of no interest any more
+	}
+}
+
+// homeSession is the main session. A dead one is replaced.
+func (c *Client) homeSession(ctx context.Context) (line, error) {
+	for {
+		if c.closed() {
+			return line{}, ErrClosed
+		}
+		if l := c.home.get(); l.alive() {
+			return l, nil
+		}
+		if err := c.home.flight.do(ctx, c.connectHome); err != nil {
+			return line{}, err
+		}
+	}
+}
+
+// connectHome makes the main session, unless there is one. Runs in home.flight.
+func (c *Client) connectHome(ctx context.Context) error {
+	old := c.home.get()
+	if old.alive() {
+		return nil
+	}
+	if err := c.bury(old.dc, old.session); err != nil {
+		return err
+	}
+	for again := false; ; again = true {
+		dc := c.HomeDC()
+		key := c.keep.dc(dc).Key
+		s, err := c.dialOrdinary(ctx, dc)
+		switch {
+		case err == nil:
+			return c.setHome(line{s, dc})
+		case again || !errors.Is(err, mtproto.ErrKeyUnknown):
+			return fmt.Errorf("connect to DC %d: %w", dc, err)
+		}
+		if err := c.keyUnknown(dc, key, err); err != nil {
+			return err
+		}
+	}
+}
+
+// setHome makes l the main session and closes the former one.
+func (c *Client) setHome(l line) error {
+	old, ok := c.home.set(l)
+	if old.session != nil {
+		_ = old.Close() // of no interest any more
+	}
+	if !ok {
+		return ErrClosed
+	}
+	return nil
+}
+
+// dialOrdinary makes a session for everything but files. The session of the
+// home DC gets updates, others do not.
+func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
+	endpoints := c.dcs.ordinary(dc)
+	if len(endpoints) == 0 {
+		return nil, fmt.Errorf("%w %d", ErrUnknownDC, dc)
+	}
+	o := c.options(dc, endpoints)
+	o.PFS = c.cfg.PFS
+	o.OnUpdate = c.onUpdate
+	return c.open(ctx, dc, o)
+}
+
+// onUpdate runs on the session's reader: it must not block.
+func (c *Client) onUpdate(body tl.Raw) {
+	if u := body.TypeID(); u == (&api.UpdateShort{}).TypeID() && len(body) >= 8 {
+		switch tl.Raw(body[4:]).TypeID() {
+		case (&api.UpdateConfig{}).TypeID(), (&api.UpdateDcOptions{}).TypeID():
+			c.config.expire()
+		}
+	}
+	if c.cfg.OnUpdate != nil {
+		c.cfg.OnUpdate(body)
+	}
+}
+
+// Invoke calls a method at the home DC. It moves to another home DC when the
+// server says so, waits out floods up to MaxFloodWait, and repeats after
+// server trouble. The response must be released, see [mtproto.Response].
+//
+// Errors: ErrNotLoggedIn, ErrLoggedOut, ErrUserOnly, ErrClosed, a wait that is
+// too long or any other *mtproto.RPCError, and those of package mtproto.
+func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, error) {
+	var t tries
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if c.ended.Load() {
+			return nil, ErrLoggedOut
+		}
+		l, err := c.homeSession(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.floods.pass(ctx, floodScope{l.dc, q.TypeName()}, c.cfg.MaxFloodWait); err != nil {
+			return nil, err
+		}
+		resp, err := l.Invoke(ctx, q)
+		if err == nil {
+			return resp, nil
+		}
+		if err := c.handle(ctx, l, q, err, &t); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tries counts what was done about the errors of one call.
+type tries struct{ backOffs, floods, moves, configs, lines int }
+
+// once counts up *n, and reports false beyond the limit.
+func once(n *int, limit int) bool {
+	*n++
+	return *n <= limit
+}
+
+// handle does what the error of a call asks for. nil means: repeat the call.
+func (c *Client) handle(ctx context.Context, l line, q tl.Object, err error, t *tries) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	method := q.TypeName()
+	switch r := react(err); r {
+	case backOff:
+		if !once(&t.backOffs, maxBackOffs) {
+			return fmt.Errorf("after %d repeats: %w", maxBackOffs, err)
+		}
+		c.cfg.Log.Debug("server trouble, repeating", "method", method, "try", t.backOffs, "err", err)
+		return pause(ctx, backOffPause(t.backOffs-1))
+	case waitFlood:
+		return c.handleFlood(ctx, l, method, err, t)
+	case moveHome:
+		rpc, _ := isRPC(err)
+		if !once(&t.moves, maxHomeMoves) {
+			return fmt.Errorf("after %d changes of the home DC: %w", maxHomeMoves, err)
+		}
+		return c.moveHome(ctx, l, rpc.Arg)
+	case checkLogin:
+		return c.confirmLogin(ctx, l, err)
+	case loggedOut:
+		if !c.LoggedIn() && errors.Is(err, mtproto.ErrKeyUnknown) && once(&t.lines, 1) {
+			return nil // connectHome makes another key
+		}
+		return c.endLogin(err)
+	case newConfig:
+		if !once(&t.configs, 1) {
+			return err
+		}
+		c.config.expire()
+		_, err := c.Config(ctx)
+		return err
+	default:
+		return c.giveUp(l, err, t)
+	}
+}
+
+// giveUp returns the error, unless it is only that l was replaced under the call.
+func (c *Client) giveUp(l line, err error, t *tries) error {
+	if errors.Is(err, mtproto.ErrClosed) {
+		if c.closed() {
+			return ErrClosed
+		}
+		if c.home.get() != l && once(&t.lines, maxHomeMoves) {
+			return nil
+		}
+	}
+	if rpc, ok := isRPC(err, "BOT_METHOD_INVALID"); ok {
+		return fmt.Errorf("%w: %w", ErrUserOnly, rpc)
+	}
+	return err
+}
+
+// handleFlood closes the gate of the method; Invoke waits there. A slow mode
+// concerns one chat, so it closes no gate.
+func (c *Client) handleFlood(ctx context.Context, l line, method string, err error, t *tries) error {
+	rpc, _ := isRPC(err)
+	wait := floodPause(rpc.Arg)
+	if time.Duration(rpc.Arg)*time.Second > c.cfg.MaxFloodWait || !once(&t.floods, maxFloods) {
+		c.floods.shut(floodScope{l.dc, method}, wait, rpc)
+		return err
+	}
+	c.cfg.Log.Info("waiting as the server asks", "method", method, "dc", l.dc, "wait", wait, "reason", rpc.Type)
+	if c.cfg.OnFloodWait != nil {
+		c.cfg.OnFloodWait(method, l.dc, wait)
+	}
+	if rpc.Type == "SLOWMODE_WAIT" {
+		return pause(ctx, wait)
+	}
+	c.floods.shut(floodScope{l.dc, method}, wait, rpc)
+	return nil
+}
+
+// confirmLogin asks once more who is signed in, since a 401 can be about one
+// method only. See core.telegram.org/api/errors#401-unauthorized.
+func (c *Client) confirmLogin(ctx context.Context, l line, err error) error {
+	if !c.LoggedIn() {
+		return fmt.Errorf("%w: %w", ErrNotLoggedIn, err)
+	}
+	resp, again := l.Invoke(ctx, selfQuery())
+	if again == nil {
+		resp.Release()
+		return err
+	}
+	if react(again) == checkLogin || react(again) == loggedOut {
+		return c.endLogin(again)
+	}
+	return fmt.Errorf("%w (not confirmed: %w)", err, again)
+}
+
+// endLogin notes that the server has signed the account out. The user stays
+// known, so that one can be told who has to sign in again.
+func (c *Client) endLogin(err error) error {
+	if _, ok := isRPC(err, "AUTH_KEY_DUPLICATED"); ok || errors.Is(err, mtproto.ErrKeyUnknown) {
+		dc := c.HomeDC()
+		c.keep.dropKey(dc, c.keep.dc(dc).Key) // dead for good
+	}
+	if !c.ended.Swap(true) {
+		c.cfg.Log.Error("signed out by the server", "err", err)
+	}
+	save := c.keep.updateNow(func(s *Session) {
+		for id, d := range s.DCs {
+			d.Authorized, d.ImportedAt = false, time.Time{}
+			s.DCs[id] = d
+		}
+	})
+	return errors.Join(fmt.Errorf("%w: %w", ErrLoggedOut, err), save)
+}

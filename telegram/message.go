@@ -1,0 +1,151 @@
+package telegram
+
+import (
+	"time"
+
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
+)
+
+// A Message is one message of a chat. Service messages ("photo changed") are
+// messages too, with an empty Text.
+type Message struct {
+	Peer      Peer
+	ID        int       // per channel; per account in all other chats
+	Date      time.Time // UTC
+	Text      string    // or caption
+	GroupedID int64     // same for all messages of an album; 0 if in none
+	Out       bool      // sent by this account
+	Post      bool      // posted in a channel, in the channel's name
+	// NoForwards says that the message or its chat is protected: it is
+	// listed, but its files must not be saved.
+	NoForwards bool
+	Raw        tl.Raw // the whole message, boxed, lossless; owned by the Message
+	Files      []File // see [File]; those with NoForwards or Err are not to be fetched
+}
+
+// newMessage reads a message of chat p. It is nil for one that does not exist
+// or is not visible. Nothing of it aliases the answer it came in.
+func newMessage(m api.MessageClass, p Peer) *Message {
+	switch m := m.(type) {
+	case *api.Message:
+		msg := &Message{
+			Peer: p, ID: int(m.ID), Date: unixTime(m.Date), Text: m.Message, GroupedID: m.GroupedID.Value,
+			Out: m.Out, Post: m.Post, NoForwards: m.Noforwards || p.NoForwards, Raw: tl.Marshal(m),
+		}
+		msg.Files = filesOf(msg, m.Media)
+		return msg
+	case *api.MessageService:
+		msg := &Message{
+			Peer: p, ID: int(m.ID), Date: unixTime(m.Date), Out: m.Out, Post: m.Post,
+			NoForwards: p.NoForwards, Raw: tl.Marshal(m),
+		}
+		msg.Files = filesOf(msg, &api.MessageMediaPhoto{Photo: actionPhoto(m.Action)})
+		return msg
+	default: // messageEmpty
+		return nil
+	}
+}
+
+// messagePeer is the chat of a message; false if it does not say.
+func messagePeer(m api.MessageClass) (api.PeerClass, bool) {
+	switch m := m.(type) {
+	case *api.Message:
+		return m.PeerID, true
+	case *api.MessageService:
+		return m.PeerID, true
+	default:
+		return nil, false
+	}
+}
+
+// peerOf is the kind and id that a peer of an answer names.
+func peerOf(p api.PeerClass) (Peer, bool) {
+	switch p := p.(type) {
+	case *api.PeerUser:
+		return Peer{Kind: PeerUser, ID: p.UserID}, true
+	case *api.PeerChat:
+		return Peer{Kind: PeerChat, ID: p.ChatID}, true
+	case *api.PeerChannel:
+		return Peer{Kind: PeerChannel, ID: p.ChannelID}, true
+	default:
+		return Peer{}, false
+	}
+}
+
+// peersOf are the chats and users of an answer that can be addressed with what
+// it says of them. Objects marked min are not: their hashes are of no use,
+// except for users whose phone number is present but empty.
+func peersOf(users []api.UserClass, chats []api.ChatClass) []Peer {
+	var peers []Peer
+	for _, u := range users {
+		if u, ok := u.(*api.User); ok && u.AccessHash.Set && (!u.Min || u.Phone.Set && u.Phone.Value == "") {
+			peers = append(peers, userPeer(u))
+		}
+	}
+	for _, c := range chats {
+		switch c := c.(type) {
+		case *api.Chat:
+			peers = append(peers, Peer{Kind: PeerChat, ID: c.ID, Title: c.Title, NoForwards: c.Noforwards})
+		case *api.Channel:
+			if c.AccessHash.Set && !c.Min {
+				peers = append(peers, channelPeer(c))
+			}
+		}
+	}
+	return peers
+}
+
+func userPeer(u *api.User) Peer {
+	return Peer{
+		Kind: PeerUser, ID: u.ID, AccessHash: u.AccessHash.Value,
+		Username: firstName(u.Username.Value, u.Usernames), Title: fullName(u),
+	}
+}
+
+func channelPeer(c *api.Channel) Peer {
+	return Peer{
+		Kind: PeerChannel, ID: c.ID, AccessHash: c.AccessHash.Value,
+		Username: firstName(c.Username.Value, c.Usernames), Title: c.Title, NoForwards: c.Noforwards,
+	}
+}
+
+// firstName is the name to show of a chat that may have several.
+func firstName(name string, more []api.Username) string {
+	if name != "" {
+		return name
+	}
+	for _, u := range more {
+		if u.Active {
+			return u.Username
+		}
+	}
+	return ""
+}
+
+func fullName(u *api.User) string {
+	name := u.FirstName.Value
+	if last := u.LastName.Value; last != "" {
+		if name != "" {
+			name += " "
+		}
+		name += last
+	}
+	return name
+}
+
+// A User is an account, as far as one wants to show it.
+type User struct {
+	ID       int64  `json:"id"`
+	Name     string `json:"name,omitempty"`
+	Username string `json:"username,omitempty"` // without @
+	Bot      bool   `json:"bot,omitempty"`
+	Premium  bool   `json:"premium,omitempty"`
+}
+
+func newUser(u *api.User) *User {
+	return &User{
+		ID: u.ID, Name: fullName(u), Username: firstName(u.Username.Value, u.Usernames),
+		Bot: u.Bot, Premium: u.Premium,
+	}
+}

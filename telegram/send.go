@@ -1,0 +1,164 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/tl/api"
+)
+
+// An Uploaded is a file whose parts are on the server, ready to be sent.
+type Uploaded struct {
+	InputFile api.InputFileClass
+	Name      string // shown as the file's name
+	MimeType  string // "": application/octet-stream
+	Caption   string // at most 1024 UTF-16 units, 4096 for Premium accounts
+	Size      int64  // bytes; 0: unknown
+	// RandomID makes the send idempotent: not 0, and the same for each try.
+	RandomID int64
+	// Photo sends a photo, which the server compresses. Otherwise it is a
+	// document of what kind the Attributes say.
+	Photo bool
+	// ForceFile keeps the server from treating a document as media.
+	ForceFile  bool
+	Attributes []api.DocumentAttributeClass // a file name is added from Name
+	Thumb      api.InputFileClass           // JPEG, or nil
+}
+
+func (u Uploaded) media() api.InputMediaClass {
+	if u.Photo {
+		return &api.InputMediaUploadedPhoto{File: u.InputFile}
+	}
+	attrs := append([]api.DocumentAttributeClass(nil), u.Attributes...)
+	if u.Name != "" {
+		attrs = append(attrs, &api.DocumentAttributeFilename{FileName: u.Name})
+	}
+	mime := u.MimeType
+	if mime == "" {
+		mime = "application/octet-stream"
+	}
+	return &api.InputMediaUploadedDocument{
+		File: u.InputFile, MimeType: mime, Attributes: attrs, ForceFile: u.ForceFile, Thumb: u.Thumb,
+	}
+}
+
+// SendUploaded sends a message with an uploaded file, and returns its id and
+// file. With the same RandomID it may be repeated after any error: there will
+// be one message. What an earlier try has sent is looked for among the newest
+// messages (ErrAlreadySent if it is not there). A file that the server is still
+// processing comes back as zero File.
+//
+// Errors: *PartMissingError, and those of Invoke.
+// See core.telegram.org/method/messages.sendMedia.
+func (c *Client) SendUploaded(ctx context.Context, to Peer, u Uploaded) (messageID int, file File, err error) {
+	if u.RandomID == 0 {
+		return 0, File{}, errors.New("telegram: a message to send needs a random id")
+	}
+	answer, err := c.sendMedia(ctx, &to, u)
+	if _, dup := isRPC(err, "RANDOM_ID_DUPLICATE"); dup {
+		return c.findSent(ctx, to, u)
+	}
+	if rpc, missing := isRPC(err, "FILE_PART_X_MISSING"); missing {
+		return 0, File{}, &PartMissingError{Part: rpc.Arg, Err: rpc}
+	}
+	if err != nil {
+		return 0, File{}, fmt.Errorf("send to %v: %w", to, err)
+	}
+	id, msg := c.sentMessage(answer, to, u.RandomID)
+	switch {
+	case msg != nil && len(msg.Files) > 0:
+		return id, msg.Files[0], nil
+	case id == 0:
+		return 0, File{}, fmt.Errorf("send to %v: the server does not name the message", to)
+	}
+	files, err := c.RefreshFiles(ctx, to, []int{id})
+	if err != nil || len(files[id]) == 0 {
+		return id, File{}, err // sent: the message is there, its file perhaps not yet
+	}
+	return id, files[id][0], nil
+}
+
+// sendMedia repeats a call of which nobody knows whether it was executed: its
+// random id makes that safe.
+func (c *Client) sendMedia(ctx context.Context, to *Peer, u Uploaded) (api.UpdatesClass, error) {
+	for n := 0; ; n++ {
+		answer, err := retryStale(ctx, c, to, func() (api.UpdatesClass, error) {
+			return mtproto.Call(ctx, c, &api.MessagesSendMediaRequest{
+				Peer: to.Input(), Media: u.media(), Message: u.Caption, RandomID: u.RandomID,
+			})
+		})
+		if !errors.Is(err, mtproto.ErrUnknownOutcome) || n >= maxBackOffs {
+			return answer, err
+		}
+		if err := pause(ctx, backOffPause(n)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sentMessage finds the message of a random id in the answer to a send. The
+// message is nil if the answer has only its id.
+func (c *Client) sentMessage(answer api.UpdatesClass, to Peer, randomID int64) (int, *Message) {
+	var list []api.UpdateClass
+	switch a := answer.(type) {
+	case *api.Updates:
+		c.noteChats(a.Chats, &to)
+		list = a.Updates
+	case *api.UpdatesCombined:
+		c.noteChats(a.Chats, &to)
+		list = a.Updates
+	case *api.UpdateShort:
+		list = []api.UpdateClass{a.Update}
+	case *api.UpdateShortSentMessage:
+		return int(a.ID), nil
+	}
+	id := 0
+	for _, u := range list {
+		if m, ok := u.(*api.UpdateMessageID); ok && m.RandomID == randomID {
+			id = int(m.ID)
+		}
+	}
+	for _, u := range list {
+		var entry api.MessageClass
+		switch u := u.(type) {
+		case *api.UpdateNewMessage:
+			entry = u.Message
+		case *api.UpdateNewChannelMessage:
+			entry = u.Message
+		}
+		if got, ok := entryID(entry); ok && (got == id || id == 0) {
+			return got, newMessage(entry, to)
+		}
+	}
+	return id, nil
+}
+
+// findSent looks for the message that an earlier try has sent: one of this
+// account, or posted in the channel's name, with the same caption and file.
+func (c *Client) findSent(ctx context.Context, to Peer, u Uploaded) (int, File, error) {
+	for m, err := range c.Messages(ctx, to, MessagesOptions{Limit: batch}) {
+		if err != nil {
+			return 0, File{}, fmt.Errorf("%w: %w", ErrAlreadySent, err)
+		}
+		if !m.Out && !m.Post && to.Kind != PeerSelf || m.Text != u.Caption {
+			continue
+		}
+		for _, f := range m.Files {
+			if u.became(f) {
+				return m.ID, f, nil
+			}
+		}
+	}
+	return 0, File{}, ErrAlreadySent
+}
+
+// became reports whether f can be what was sent as u. The server keeps name and
+// size of documents; photos it makes anew.
+func (u Uploaded) became(f File) bool {
+	if u.Photo || f.Kind == KindPhoto {
+		return u.Photo && f.Kind == KindPhoto
+	}
+	return (u.Name == "" || f.Name == u.Name) && (u.Size == 0 || f.Size == u.Size)
+}

@@ -7,11 +7,14 @@ import (
 
 // What decoding may allocate: budgetBase and budgetFactor times the input.
 // A Go struct can be 30 times as large as its least form on the wire, so a
-// frame full of those would cost far more than it brings. Real answers come
-// in pages and stay far below: a thousand messages take about a megabyte.
+// frame full of those would cost far more than it brings. With these bounds one
+// of 16 MiB costs at most 64 MiB, itself included. Real answers come in pages
+// and stay far below: a thousand messages take about a megabyte.
 const (
-	budgetBase   = 12 << 20
+	budgetBase   = 8 << 20
 	budgetFactor = 2
+
+	leastObject = 16 // what the allocator may take for the smallest
 )
 
 // Charge says that n bytes are about to be allocated for what is decoded, and
@@ -31,7 +34,9 @@ func (d *Decoder) Charge(n int) bool {
 // New is new(T), charged to d.
 func New[T any](d *Decoder) *T {
 	var v T
-	d.Charge(int(unsafe.Sizeof(v)))
+	if size := int(unsafe.Sizeof(v)); size > 0 {
+		d.Charge(max(size, leastObject))
+	}
 	return new(T)
 }
 

@@ -201,8 +201,8 @@ func TestBudget(t *testing.T) {
 	for d.Charge(1 << 20) {
 		n++
 	}
-	if !errors.Is(d.Err(), tl.ErrSize) || n != 14 {
-		t.Errorf("of %d bytes of input came %d MiB, then %v; want 14 MiB and %v", input, n, d.Err(), tl.ErrSize)
+	if !errors.Is(d.Err(), tl.ErrSize) || n != 10 {
+		t.Errorf("of %d bytes of input came %d MiB, then %v; want 10 MiB and %v", input, n, d.Err(), tl.ErrSize)
 	}
 	d = tl.NewDecoder(nil)
 	items := tl.MakeSlice[[1 << 10]byte](d, 0)

@@ -12,7 +12,7 @@ import (
 )
 
 // AppendJSON appends the boxed value at the start of b to dst as JSON, and
-// returns how many bytes of b it took. It loses nothing:
+// returns how many bytes of b it took. It loses nothing but the bits of a NaN:
 //
 //   - an object has its constructor's name as "_", then its fields in the
 //     order and by the names of the schema; absent fields are left out;

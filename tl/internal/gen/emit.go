@@ -15,7 +15,7 @@ type emitter struct {
 	bytes.Buffer
 }
 
-func (e *emitter) p(format string, args ...any) { fmt.Fprintf(e, format+"\n", args...) }
+func (e *emitter) p(format string, args ...any) { fmt.Fprintf(&e.Buffer, format+"\n", args...) }
 
 // file wraps what body writes into a formatted Go file.
 func (m *model) file(body func(e *emitter)) ([]byte, error) {
@@ -346,4 +346,19 @@ func (e *emitter) dispatch(name, doc string, choose func(c *combinator) bool) {
 	}
 	e.p("default:\nif d.Remaining() < 4 {\nd.Fail(tl.ErrShort)\n} else {\nd.Fail(&tl.UnknownConstructorError{ID: id, Layer: schema.Layer})\n}\nreturn nil, d.Err()\n}")
 	e.p("v.Decode(d)\nreturn v, d.Err()\n}\n")
+}
+
+// testList writes the lists of everything, for tests to go through.
+func (e *emitter) testList() {
+	e.p("// allTypes makes a zero value of each type.\nvar allTypes = []func() object{")
+	for _, c := range e.wanted {
+		e.p("func() object { return new(%s) },", c.goName())
+	}
+	e.p("}\n\n// allResults reads the answer to each function, by its name.\nvar allResults = map[string]func(d *tl.Decoder) error{")
+	for _, c := range e.wanted {
+		if c.method {
+			e.p("%q: func(d *tl.Decoder) error { return result(new(%s), d) },", c.name, c.goName())
+		}
+	}
+	e.p("}")
 }

@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -94,17 +93,18 @@ func (m *model) write(dir string, dispatch func(*emitter)) error {
 		}
 	}
 	files := map[string]func(*emitter){
-		"classes": (*emitter).interfacesFile, "support": (*emitter).support, "dispatch": dispatch,
+		"classes_gen.go": (*emitter).interfacesFile, "support_gen.go": (*emitter).support, "dispatch_gen.go": dispatch,
+		"all_gen_test.go": (*emitter).testList,
 	}
 	for name, list := range m.files() {
-		files[name] = func(e *emitter) { e.combinators(list) }
+		files[name+"_gen.go"] = func(e *emitter) { e.combinators(list) }
 	}
 	for name, body := range files {
 		b, err := m.file(body)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", m.pkg, name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+"_gen.go"), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
 			return err
 		}
 	}
@@ -142,16 +142,14 @@ func readSchema(path string) ([]*combinator, int, error) {
 
 // readList reads the wanted list: a name a line, # starts a comment.
 func readList(path string) ([]string, error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var names []string
-	in := bufio.NewScanner(f)
-	for in.Scan() {
-		line, _, _ := strings.Cut(in.Text(), "#")
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
 		names = append(names, strings.Fields(line)...)
 	}
-	return names, in.Err()
+	return names, nil
 }

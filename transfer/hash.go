@@ -21,15 +21,18 @@ type frontier struct {
 	mu   sync.Mutex
 	sum  hash.Hash // used by whoever has set busy
 	busy bool
-	next int    // the first part that is not hashed
-	have []bool // parts that are in the file
+	idle sync.Cond // busy has become false
+	next int       // the first part that is not hashed
+	have []bool    // parts that are in the file
 }
 
 func newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
-	return &frontier{
+	f := &frontier{
 		file: file, size: size, partSize: int64(partSize), sum: sha256.New(),
 		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)),
 	}
+	f.idle.L = &f.mu
+	return f
 }
 
 // offer hashes a part that is written, if its turn is now. b is not kept.
@@ -45,6 +48,7 @@ func (f *frontier) offer(n int, b []byte) {
 	_, _ = f.sum.Write(b) // a hash never fails
 	f.mu.Lock()
 	f.busy, f.next = false, n+1
+	f.idle.Broadcast()
 	f.mu.Unlock()
 }
 
@@ -71,6 +75,7 @@ func (f *frontier) catchUp(ctx context.Context) error {
 		if err == nil {
 			f.next = n + 1
 		}
+		f.idle.Broadcast()
 		f.mu.Unlock()
 		if err != nil {
 			return err
@@ -91,14 +96,24 @@ func (f *frontier) read(n int, buf []byte) error {
 // onlyWriter hides the other methods of a writer, so that CopyBuffer uses its buffer.
 type onlyWriter struct{ io.Writer }
 
-// result is the hash of the whole file. All parts must have been offered, and
-// no other call may be running.
+// result is the hash of the whole file. All parts must have been offered.
+// Whoever still hashes a part is waited for.
 func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
-	if err := f.catchUp(ctx); err != nil {
-		return sum, err
+	for {
+		if err := f.catchUp(ctx); err != nil {
+			return sum, err
+		}
+		f.mu.Lock()
+		for f.busy {
+			f.idle.Wait()
+		}
+		next := f.next
+		f.mu.Unlock()
+		switch {
+		case next == len(f.have):
+			return [32]byte(f.sum.Sum(nil)), nil
+		case !f.have[next]:
+			panic("transfer: hash of a file with parts missing")
+		}
 	}
-	if f.next != len(f.have) {
-		panic("transfer: hash of a file with parts missing")
-	}
-	return [32]byte(f.sum.Sum(nil)), nil
 }

@@ -286,6 +286,18 @@ func (c *Cluster) Files() []FileInfo {
 	return list
 }
 
+// LastMessage is the id of the newest message of a channel, 0 if there is none.
+func (c *Cluster) LastMessage(channel string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range c.world.channels {
+		if ch.cfg.Username == channel {
+			return ch.top()
+		}
+	}
+	return 0
+}
+
 // Uploaded lists the files that clients have sent.
 func (c *Cluster) Uploaded() []FileInfo {
 	c.mu.Lock()

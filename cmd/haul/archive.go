@@ -82,7 +82,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, s *selection)
 	peers := make([]telegram.Peer, c.NArg())
 	for i, name := range c.Args().Slice() {
 		if peers[i], err = a.client.Resolve(ctx, name); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
 		f, err := archive.Open(c.String("dir"), peers[i])
 		if err != nil {
@@ -211,7 +211,7 @@ func upCommand() *cli.Command {
 func uploadFiles(ctx context.Context, c *cli.Context, a *account) error {
 	peer, err := a.client.Resolve(ctx, c.String("to"))
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.String("to"), err)
+		return err
 	}
 	show := newDisplay(c)
 	e, err := engine(c, a, show)

@@ -149,7 +149,7 @@ func (d *demonstration) haul(args ...string) error {
 			full = append(full, "--"+name)
 		}
 	}
-	return app.RunContext(d.c.Context, append(full, args...))
+	return app.RunContext(d.c.Context, flagsFirst(app, append(full, args...)))
 }
 
 func (d *demonstration) run() error {

@@ -49,7 +49,7 @@ func lsCommand() *cli.Command {
 				}
 				peer, err := a.client.Resolve(ctx, c.Args().First())
 				if err != nil {
-					return fmt.Errorf("%s: %w", c.Args().First(), err)
+					return err
 				}
 				table := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
 				lines := json.NewEncoder(c.App.Writer)

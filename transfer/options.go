@@ -1,0 +1,144 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/tghaul/haul/telegram"
+)
+
+// Part sizes. See core.telegram.org/api/files.
+const (
+	// MaxPartSize is the most that one upload.getFile answers.
+	MaxPartSize = 1 << 20
+	// uploadPartSize is the most that one upload.saveBigFilePart takes.
+	uploadPartSize = 512 << 10
+)
+
+// Options say how an Engine works. A zero field means its default.
+type Options struct {
+	// Checkpoint remembers parts and finished files between runs. nil:
+	// nothing is remembered. *checkpoint.Store is one.
+	Checkpoint Checkpoint
+	// Connections is how many connections each DC gets. Default 4.
+	Connections int
+	// Transfers is how many files are moved at once, not counting small
+	// ones and those that wait. Default 4.
+	Transfers int
+	// PartSize of downloads: 128 KiB times a power of two, at most 1 MiB.
+	// Default 1 MiB.
+	PartSize int
+	// MaxWait is the longest flood wait that is waited out. A longer one ends
+	// the run with a *WaitError; everything fetched is kept. Default: any wait
+	// is waited out.
+	MaxWait time.Duration
+	// VerifyServer compares each finished download with the hashes that the
+	// server has of it (upload.getFileHashes), at the price of some requests.
+	VerifyServer bool
+	// Events gets everything that happens, in order, one call at a time. It
+	// must return soon, since the run waits for it. nil: nobody listens.
+	Events func(Event)
+	// ProgressInterval is the time between two Progress events. Default
+	// 500 ms.
+	ProgressInterval time.Duration
+	// MaxUploadParts is how many parts an upload may have: 4000, or 8000 for
+	// Premium accounts. Default 4000.
+	MaxUploadParts int
+	// Log gets what only matters to who looks for a fault. nil: nobody.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Connections <= 0 {
+		o.Connections = 4
+	}
+	if o.Transfers <= 0 {
+		o.Transfers = 4
+	}
+	if o.PartSize == 0 {
+		o.PartSize = MaxPartSize
+	}
+	switch o.PartSize {
+	case 128 << 10, 256 << 10, 512 << 10, MaxPartSize:
+	default:
+		return o, fmt.Errorf("transfer: part size %d: want 128, 256, 512 or 1024 KiB", o.PartSize)
+	}
+	if o.ProgressInterval <= 0 {
+		o.ProgressInterval = 500 * time.Millisecond
+	}
+	if o.MaxUploadParts <= 0 {
+		o.MaxUploadParts = 4000
+	}
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// A Download is one file to fetch.
+type Download struct {
+	File telegram.File
+	// Dir is where the file goes; nothing outside of it is ever touched. It
+	// stays the caller's, who closes it after the run.
+	Dir *os.Root
+	// Path is the file's name below Dir, with slashes. Folders are made. An
+	// existing file is never replaced. "": SafeName(File.Name).
+	Path string
+	// Finished, if not nil, is called once the file is complete under its name
+	// (or was so before: then Skipped is set), before FileDone is sent. Its
+	// error fails the file. It is called by one goroutine at a time.
+	Finished func(FileResult) error
+}
+
+// An Upload is one file to send.
+type Upload struct {
+	Path     string // of the source on disk
+	Name     string // shown in the chat; "": the base name of Path
+	To       telegram.Peer
+	Caption  string
+	MimeType string // "": found by looking at the content
+	// Finished, if not nil, is called once the message is sent; see
+	// Download.Finished.
+	Finished func(FileResult) error
+}
+
+// Errors of runs and files; use errors.Is.
+var (
+	// ErrExists says that the file's name is taken by something else.
+	ErrExists = errors.New("transfer: file exists and is not this download's")
+	// ErrProtected says that the file is protected content (noforwards).
+	ErrProtected = errors.New("transfer: protected content is not saved")
+	// ErrGone says that the message has no such file any more.
+	ErrGone = errors.New("transfer: message was deleted or has another file now")
+	// ErrShort says that the server sent less than the file has, repeatedly.
+	ErrShort = errors.New("transfer: server sent less than the file has")
+	// ErrLong says that the server sent more than was asked for.
+	ErrLong = errors.New("transfer: server sent more than asked")
+	// ErrSize says that a size makes no sense.
+	ErrSize = errors.New("transfer: impossible size")
+	// ErrChanged says that the source of an upload changed meanwhile.
+	ErrChanged = errors.New("transfer: source changed during the upload")
+	// ErrEmpty says that an empty file cannot be sent.
+	ErrEmpty = errors.New("transfer: Telegram takes no empty files")
+	// ErrTooBig says that a source has more parts than the account may send.
+	ErrTooBig = errors.New("transfer: file is too big for this account")
+	// ErrHash says that bytes do not have the hash that the server states.
+	ErrHash = errors.New("transfer: content does not match the server's hash")
+)
+
+// A WaitError ends a run when Telegram asks for a longer wait than allowed.
+type WaitError struct {
+	DC     int
+	Method string
+	Wait   time.Duration
+}
+
+func (e *WaitError) Error() string {
+	return fmt.Sprintf("transfer: Telegram asked to wait %v (%s), longer than allowed", e.Wait, scopeName(e.DC, e.Method))
+}

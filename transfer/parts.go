@@ -1,0 +1,165 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/scheduler"
+)
+
+// An attempt is a part in flight.
+type attempt struct {
+	send    scheduler.Send
+	entry   *entry
+	cancel  context.CancelFunc
+	verdict chan bool // buffered, so that the loop never waits; true: store the part
+	bytes   int64     // of the payload, once it has arrived
+}
+
+// feed tells the scheduler what happened and does what it answers. Once the
+// run is stopped nothing new is begun.
+func (r *run) feed(ev scheduler.Event) {
+	if r.fatal != nil {
+		return
+	}
+	for _, a := range r.core.Handle(time.Now(), ev) {
+		switch a := a.(type) {
+		case scheduler.Start:
+			r.start(r.files[a.File])
+		case scheduler.Send:
+			r.send(a)
+		case scheduler.Accept:
+			r.attempts[a.Attempt].verdict <- true
+		case scheduler.Drop:
+			r.drop(r.attempts[a.Attempt])
+		case scheduler.Cancel:
+			r.attempts[a.Attempt].cancel()
+		case scheduler.Refresh:
+			r.refresh.want(r.files[a.File])
+		case scheduler.Wait:
+			r.floodWait(a)
+		case scheduler.Complete:
+			r.complete(r.files[a.File])
+		case scheduler.GiveUp:
+			r.fileFailed(r.files[a.File], partError(a.Part, a.Err))
+		}
+	}
+}
+
+// send starts the task of a part.
+func (r *run) send(s scheduler.Send) {
+	if r.fatal != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.ctx())
+	a := &attempt{send: s, entry: r.files[s.File], cancel: cancel, verdict: make(chan bool, 1)}
+	r.attempts[s.Attempt] = a
+	a.entry.users++
+	r.tasks.Go(func() {
+		defer cancel()
+		r.movePart(ctx, a)
+	})
+}
+
+// movePart is the task of a part, from request to written bytes.
+func (r *run) movePart(ctx context.Context, a *attempt) {
+	p, err := a.entry.move(ctx, a.send)
+	if err != nil {
+		v := r.react(ctx, a.send, err)
+		r.post(func() { r.attemptFailed(a, v) })
+		return
+	}
+	r.post(func() { r.arrived(a, p.size()) })
+	if !<-a.verdict {
+		p.release()
+		r.post(func() { r.attemptOver(a) })
+		return
+	}
+	err = p.store()
+	p.release()
+	r.post(func() { r.stored(a, err) })
+	if err == nil {
+		p.stored()
+	}
+	r.post(func() { r.unuse(a.entry) })
+}
+
+// arrived takes in that a part's bytes are here.
+func (r *run) arrived(a *attempt, bytes int64) {
+	a.bytes = bytes
+	r.report.Parts++
+	r.report.BytesReceived += bytes
+	if r.fatal != nil {
+		a.verdict <- false
+		return
+	}
+	r.feed(scheduler.Answered{Attempt: a.send.Attempt})
+}
+
+// drop refuses a part that another attempt has brought before.
+func (r *run) drop(a *attempt) {
+	r.report.PartsRepeated++
+	r.report.BytesResent += a.bytes
+	a.verdict <- false
+}
+
+// attemptOver forgets an attempt.
+func (r *run) attemptOver(a *attempt) {
+	delete(r.attempts, a.send.Attempt)
+	r.unuse(a.entry)
+}
+
+// stored takes in that a part's bytes are where they belong, or cannot be.
+func (r *run) stored(a *attempt, err error) {
+	defer delete(r.attempts, a.send.Attempt)
+	e := a.entry
+	switch {
+	case err == nil:
+		e.moved += a.bytes
+		r.meter.add(time.Now(), a.bytes)
+	case r.files[e.id] == e && r.fatal == nil:
+		r.feed(scheduler.Abort{File: e.id})
+		r.fileFailed(e, partError(a.send.Part.N, err))
+	}
+	r.feed(scheduler.Written{Attempt: a.send.Attempt})
+}
+
+// attemptFailed does what react has decided.
+func (r *run) attemptFailed(a *attempt, v verdict) {
+	defer r.attemptOver(a)
+	e := a.entry
+	switch {
+	case r.fatal != nil:
+	case v.run != nil:
+		r.fail(v.run)
+	case v.file == nil:
+		r.feed(scheduler.Failed{Attempt: a.send.Attempt, Failure: v.failure})
+	case r.files[e.id] == e:
+		r.feed(scheduler.Abort{File: e.id})
+		r.fileFailed(e, partError(a.send.Part.N, v.file))
+	}
+}
+
+// floodWait notes a wait, and stops the run if it is longer than allowed.
+func (r *run) floodWait(w scheduler.Wait) {
+	r.report.FloodWaits++
+	r.report.WaitSeconds += w.For.Seconds()
+	reason := "FLOOD_WAIT"
+	if w.Premium {
+		reason = "FLOOD_PREMIUM_WAIT"
+	}
+	r.o.Events(FloodWait{
+		Header: header("flood_wait", time.Now()), Scope: scopeName(w.Scope.DC, w.Scope.Method),
+		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
+	})
+	r.commits.do(func(b *checkpoint.Batch) {
+		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until})
+	})
+	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
+		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})
+	}
+}
+
+func partError(n int, err error) error { return fmt.Errorf("part %d: %w", n, err) }

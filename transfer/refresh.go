@@ -1,0 +1,176 @@
+package transfer
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tghaul/haul/scheduler"
+	"github.com/tghaul/haul/telegram"
+)
+
+const (
+	// refreshBatch is how many messages one call may fetch.
+	refreshBatch = 100
+	// refreshDelay is how long the first file that needs a new reference
+	// waits for others, which as a rule come at the same time.
+	refreshDelay = 20 * time.Millisecond
+)
+
+// A refresher gets new file references: one call at a time for each chat, of
+// up to 100 messages. It belongs to the loop.
+type refresher struct {
+	run   *run
+	chats map[chatKey]*chatRefresh
+}
+
+type chatKey struct {
+	kind telegram.PeerKind
+	id   int64
+}
+
+type chatRefresh struct {
+	peer    telegram.Peer
+	waiting []*entry // files that are paused for it
+	running bool
+}
+
+// want queues a file that is paused, and starts a call unless one is running.
+func (f *refresher) want(e *entry) {
+	d := e.job.(*download) // uploads have no references
+	peer := d.d.File.Origin.Peer
+	if f.chats == nil {
+		f.chats = make(map[chatKey]*chatRefresh)
+	}
+	key := chatKey{peer.Kind, peer.ID}
+	c := f.chats[key]
+	if c == nil {
+		c = &chatRefresh{peer: peer}
+		f.chats[key] = c
+	}
+	c.waiting = append(c.waiting, e)
+	if !c.running {
+		c.running = true
+		f.run.tasks.Go(func() {
+			pause := time.NewTimer(refreshDelay)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-f.run.ctx().Done():
+			}
+			f.run.post(func() { f.call(c) })
+		})
+	}
+}
+
+// call refreshes up to 100 messages of a chat. If fewer files wait, others of
+// the chat whose references are as old are refreshed along with them: they
+// would fail next.
+func (f *refresher) call(c *chatRefresh) {
+	c.waiting = slices.DeleteFunc(c.waiting, func(e *entry) bool { return f.run.files[e.id] != e })
+	if len(c.waiting) == 0 || f.run.fatal != nil {
+		c.running = false
+		return
+	}
+	waiting := c.waiting[:min(len(c.waiting), refreshBatch)]
+	c.waiting = c.waiting[len(waiting):]
+	batch := f.fill(slices.Clone(waiting), c)
+	ids := make([]int, 0, len(batch))
+	for _, e := range batch {
+		id := e.info().origin.MessageID
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		e.users++
+	}
+	f.run.tasks.Go(func() {
+		files, err := f.run.tg.RefreshFiles(f.run.ctx(), c.peer, ids)
+		f.run.post(func() {
+			f.done(c, batch, waiting, files, err)
+			f.call(c)
+		})
+	})
+}
+
+// fill adds files of the chat that were not refreshed yet in this run, those
+// that come next first.
+func (f *refresher) fill(batch []*entry, c *chatRefresh) []*entry {
+	if len(batch) >= refreshBatch {
+		return batch
+	}
+	var more []*entry
+	for _, e := range f.run.files {
+		d := e.job.(*download)
+		peer := d.d.File.Origin.Peer
+		if peer.Kind == c.peer.Kind && peer.ID == c.peer.ID && !e.refreshed && !slices.Contains(batch, e) {
+			more = append(more, e)
+		}
+	}
+	slices.SortFunc(more, func(a, b *entry) int { return int(int64(a.id) - int64(b.id)) })
+	return append(batch, more[:min(len(more), refreshBatch-len(batch))]...)
+}
+
+// done takes in the answer: files with a new reference go on, files that are
+// gone fail.
+func (f *refresher) done(c *chatRefresh, batch, waiting []*entry, files map[int][]telegram.File, err error) {
+	r := f.run
+	for _, e := range batch {
+		r.unuse(e)
+	}
+	switch {
+	case r.fatal != nil:
+		return
+	case err != nil && endsRun(err):
+		r.fail(err)
+		return
+	case err == nil:
+		r.report.ReferenceRefreshes++
+		r.o.Events(ReferenceRefreshed{
+			Header: header("reference_refreshed", time.Now()), Chat: c.peer.MarkedID(), Files: len(batch),
+		})
+	}
+	for _, e := range batch {
+		if r.files[e.id] != e {
+			continue
+		}
+		needed := slices.Contains(waiting, e)
+		fail := err
+		if err == nil {
+			e.refreshed = true
+			fail = e.job.(*download).renew(files[e.info().origin.MessageID])
+		}
+		switch {
+		case !needed: // a file that has not asked fails, if at all, when it does
+		case fail != nil:
+			r.feed(scheduler.Abort{File: e.id})
+			r.fileFailed(e, fail)
+		default:
+			r.feed(scheduler.Resume{File: e.id})
+		}
+	}
+}
+
+// renew takes the reference of the same file out of its message as that is
+// now. Only the same document, of the same size, is the same file.
+func (d *download) renew(files []telegram.File) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range files {
+		if f.ID != d.file.ID || f.Kind != d.file.Kind {
+			continue
+		}
+		switch {
+		case f.NoForwards:
+			return ErrProtected
+		case f.Err != nil:
+			return f.Err
+		case f.Size != d.size || f.Thumb != d.file.Thumb:
+			return fmt.Errorf("%w: %d bytes now, were %d", ErrGone, f.Size, d.size)
+		}
+		d.file.FileReference = bytes.Clone(f.FileReference)
+		d.file.AccessHash = f.AccessHash
+		return nil
+	}
+	return fmt.Errorf("%w: message %d", ErrGone, d.file.Origin.MessageID)
+}

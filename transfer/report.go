@@ -1,0 +1,53 @@
+package transfer
+
+import (
+	"time"
+
+	"github.com/tghaul/haul/telegram"
+)
+
+// Counters sum up a run. They are the fields of run_done.
+type Counters struct {
+	FilesDone    int `json:"files_done"`
+	FilesFailed  int `json:"files_failed"`
+	FilesSkipped int `json:"files_skipped"` // complete before the run
+	// Bytes is the size of the files finished in this run.
+	Bytes int64 `json:"bytes"`
+	// BytesReceived is the payload of the parts that arrived (or, of uploads,
+	// that the server confirmed): 0 when nothing was new.
+	BytesReceived int64 `json:"bytes_received"`
+	// BytesResent and PartsRepeated count what was moved a second time.
+	BytesResent        int64   `json:"bytes_resent"`
+	Parts              int     `json:"parts"`
+	PartsRepeated      int     `json:"parts_repeated"`
+	FloodWaits         int     `json:"flood_waits"`
+	WaitSeconds        float64 `json:"wait_seconds"`
+	ReferenceRefreshes int     `json:"reference_refreshes"`
+	Reconnects         int     `json:"reconnects"`
+	Seconds            float64 `json:"seconds"`
+}
+
+// A Report is the outcome of a run.
+type Report struct {
+	Counters
+	Done   []FileResult // in order of completion
+	Failed []FileResult // each with its Err
+}
+
+// A FileResult is the outcome of one file.
+type FileResult struct {
+	ID           int64           // of the document or photo; of uploads that of the upload
+	Origin       telegram.Origin // of downloads
+	Path         string          // as in Download or Upload
+	Size         int64
+	SHA256       [32]byte // of the whole content
+	ResumedBytes int64    // that were there before this run
+	Skipped      bool     // it was complete before this run
+	Date         time.Time
+	// MessageID is the message that an upload became.
+	MessageID int
+	// Err is why the file failed; nil for one that is done.
+	Err error
+	// Retryable says that running again may help.
+	Retryable bool
+}

@@ -1,0 +1,246 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tghaul/haul/scheduler"
+	"github.com/tghaul/haul/telegram"
+)
+
+const (
+	// lookahead is how many files may be listed and not finished. Their
+	// descriptions are what a run keeps in memory.
+	lookahead = 4096
+	// maxOpen is how many files may be open at once, those included that wait
+	// for their turn to be synced and renamed.
+	maxOpen = 256
+)
+
+// A job is one file of a run. Its methods are called by tasks, never by the loop.
+type job interface {
+	// info is constant but for the size of uploads, which open learns.
+	info() jobInfo
+	// route is where the file's parts go at first.
+	route() scheduler.Route
+	// open finds out which parts are missing. A job that was opened already is
+	// asked again after finish has said errMore.
+	open(ctx context.Context) (opened, error)
+	// move asks for a part, or sends one, and checks the answer.
+	move(ctx context.Context, s scheduler.Send) (payload, error)
+	// finish completes the file once all parts are stored.
+	finish(ctx context.Context) (FileResult, error)
+	// finished calls the caller's Finished, if there is one.
+	finished(res FileResult) error
+	// close frees what the job holds. No other method is called after it.
+	close()
+}
+
+type jobInfo struct {
+	id     int64
+	path   string
+	size   int64
+	dc     int
+	origin telegram.Origin
+}
+
+// opened is what open has found.
+type opened struct {
+	parts    []scheduler.Part
+	resumed  int64       // bytes that need not be moved
+	repeated int         // parts that were marked, but are not there
+	resent   int64       // their bytes
+	done     *FileResult // not nil: the file was complete before
+}
+
+// A payload is a part that has arrived, or was confirmed. It has one owner,
+// who calls release exactly once.
+type payload interface {
+	store() error // puts the bytes where they belong
+	size() int64
+	release()
+	stored() // is called after release, when store has succeeded
+}
+
+// errMore is returned by finish when parts have to be moved once more.
+var errMore = errors.New("transfer: parts are missing again")
+
+// A run is one call of Download or Upload. The fields below the line are the
+// loop's alone.
+type run struct {
+	tg       Telegram
+	o        Options
+	dir      Direction
+	commits  *committer
+	inbox    chan func()
+	tasks    sync.WaitGroup         // all but the committer
+	ctx      func() context.Context // ends when the run is stopped
+	stop     context.CancelCauseFunc
+	admits   chan struct{} // a token for each file that is listed and not over
+	opens    chan struct{} // a token for each file that is open
+	finMu    sync.Mutex    // held while a Finished callback runs
+	sessions sync.Map      // every Session used, to count reconnects
+
+	// ----
+	core       *scheduler.Core
+	files      map[scheduler.FileID]*entry
+	order      []*entry // started and not over, in order of start
+	attempts   map[scheduler.AttemptID]*attempt
+	nextID     scheduler.FileID
+	over       bool  // the list is complete
+	listErr    error // and ended with this
+	fatal      error // why the run was stopped
+	started    time.Time
+	report     Report
+	meter      meter
+	refresh    refresher
+	filesKnown int
+	bytesKnown int64 // size of all files listed
+	bytesOver  int64 // size of those that are over
+}
+
+// An entry is a job with what the loop knows of it.
+type entry struct {
+	job
+	id      scheduler.FileID
+	isOpen  bool // holds a token of opens
+	resumed int64
+	moved   int64 // bytes stored in this run
+	counted int64 // of the size, in report.bytesKnown
+	// users is how many tasks use the job. It is closed when it is over and
+	// the last of them has gone.
+	users int
+	over  bool
+	// refreshed says that the file reference was renewed in this run.
+	refreshed bool
+}
+
+func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
+	runCtx, stop := context.WithCancelCause(ctx)
+	now := time.Now()
+	r := &run{
+		tg: e.tg, o: e.opts, dir: dir, stop: stop,
+		ctx:      func() context.Context { return runCtx },
+		inbox:    make(chan func()),
+		admits:   make(chan struct{}, lookahead),
+		opens:    make(chan struct{}, maxOpen),
+		files:    make(map[scheduler.FileID]*entry),
+		attempts: make(map[scheduler.AttemptID]*attempt),
+		started:  now,
+		core: scheduler.New(scheduler.Config{
+			Transfers: e.opts.Transfers, Connections: e.opts.Connections, Seed: uint64(now.UnixNano()),
+		}),
+	}
+	r.refresh.run = r
+	r.commits = newCommitter(e.opts.Checkpoint, func(err error) { r.post(func() { r.fail(err) }) })
+	waits, err := e.opts.Checkpoint.Waits(now)
+	if err != nil {
+		stop(nil)
+		return nil, err
+	}
+	for _, w := range waits {
+		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until})
+	}
+	return r, nil
+}
+
+// post has the loop call f. It must not be called by the loop itself.
+func (r *run) post(f func()) { r.inbox <- f }
+
+// admit waits until one more file may be listed; an error if the run is over.
+func (r *run) admit() error {
+	select {
+	case r.admits <- struct{}{}:
+		return nil
+	case <-r.ctx().Done():
+		return errStopped
+	}
+}
+
+// loop runs until every file is over or the run is stopped, and then waits
+// for all tasks.
+func (r *run) loop(ctx context.Context) (*Report, error) {
+	r.o.Events(RunStarted{Header: header("run_started", time.Now()), Direction: r.dir})
+	var background sync.WaitGroup
+	background.Go(r.commits.loop)
+	progress := time.NewTicker(r.o.ProgressInterval)
+	defer progress.Stop()
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	for !r.finished() {
+		at, ok := r.core.Wake()
+		if !ok {
+			at = time.Now().Add(time.Hour)
+		}
+		wake.Reset(time.Until(at))
+		select {
+		case f := <-r.inbox:
+			f()
+		case <-wake.C:
+			r.feed(scheduler.Tick{})
+		case <-progress.C:
+			r.o.Events(r.progress(time.Now()))
+		case <-ctx.Done():
+			r.fail(ctx.Err())
+		}
+	}
+	r.windDown(&background)
+	return r.conclude()
+}
+
+// finished reports whether nothing is left to do, or the run was stopped.
+func (r *run) finished() bool {
+	return r.fatal != nil || r.over && len(r.files) == 0
+}
+
+// windDown waits for all tasks, still answering them, and then for the
+// committer, so that what was written in the meantime is marked.
+func (r *run) windDown(background *sync.WaitGroup) {
+	r.stop(r.fatal)
+	idle := make(chan struct{})
+	background.Go(func() {
+		r.tasks.Wait()
+		r.commits.end()
+		close(idle)
+	})
+	for done := false; !done; {
+		select {
+		case f := <-r.inbox:
+			f()
+		case <-idle:
+			done = true
+		}
+	}
+	background.Wait()
+	for _, e := range r.files {
+		e.close()
+	}
+}
+
+func (r *run) conclude() (*Report, error) {
+	r.report.Seconds = time.Since(r.started).Seconds()
+	r.sessions.Range(func(s, _ any) bool {
+		if s, ok := s.(interface{ Reconnects() int }); ok {
+			r.report.Reconnects += s.Reconnects()
+		}
+		return true
+	})
+	r.o.Events(r.progress(time.Now()))
+	r.o.Events(RunDone{Header: header("run_done", time.Now()), Counters: r.report.Counters})
+	if r.fatal != nil {
+		return &r.report, r.fatal
+	}
+	return &r.report, r.listErr
+}
+
+// fail stops the run.
+func (r *run) fail(err error) {
+	if r.fatal == nil {
+		r.fatal = err
+		r.stop(err)
+	}
+}
+
+func (r *run) listed(err error) { r.over, r.listErr = true, err }

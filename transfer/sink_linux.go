@@ -1,0 +1,50 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// reserve allocates room for the whole file without changing its length.
+// Writing parts in any order then costs half as much.
+func reserve(f *os.File, size int64) {
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+}
+
+// datasync makes the content and length of a file durable.
+func datasync(f *os.File) error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(d *os.File) error { return d.Sync() }
+
+// renameNew renames within one folder of root and never replaces anything.
+func renameNew(root *os.Root, from, to string) error {
+	dir, err := root.Open(path.Dir(from))
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // nothing was written through it
+	fd := int(dir.Fd())
+	err = unix.Renameat2(fd, path.Base(from), fd, path.Base(to), unix.RENAME_NOREPLACE)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%w: %s", ErrExists, to)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOTSUP):
+		return renameByLink(root, from, to) // the file system cannot
+	default:
+		return fmt.Errorf("rename to %s: %w", to, err)
+	}
+}

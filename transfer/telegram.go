@@ -1,0 +1,114 @@
+package transfer
+
+import (
+	"context"
+	"time"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl"
+)
+
+// Telegram is what the engine needs of an account. New makes one of a
+// *telegram.Client; tests have their own.
+type Telegram interface {
+	// HomeDC is where uploads go.
+	HomeDC() int
+	// FileSession is the n-th connection for files with a DC; see
+	// telegram.Client.FileSession.
+	FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error)
+	// DropFileSession ends one, so that the next call makes a new one.
+	DropFileSession(dc int, use telegram.Use, n int)
+	// CDNSession is the n-th connection with a CDN DC.
+	CDNSession(ctx context.Context, dc int, n int) (Session, error)
+	// ReauthorizeDC is called after a 401; see telegram.Client.ReauthorizeDC.
+	ReauthorizeDC(ctx context.Context, dc int) error
+	// RefreshFiles fetches messages for the sake of new file references.
+	RefreshFiles(ctx context.Context, peer telegram.Peer, messageIDs []int) (map[int][]telegram.File, error)
+	// SendUploaded sends a message with an uploaded file.
+	SendUploaded(ctx context.Context, to telegram.Peer, u telegram.Uploaded) (messageID int, file telegram.File, err error)
+}
+
+// A Session carries requests over one connection. It is safe for concurrent use.
+type Session interface {
+	Invoke(ctx context.Context, q tl.Object) (Response, error)
+}
+
+// A Response is an answer in a buffer that is not the caller's: Release gives
+// it back, exactly once.
+type Response interface {
+	Body() []byte
+	Release()
+}
+
+// A Checkpoint remembers what is finished. *checkpoint.Store is one that
+// lasts, *checkpoint.Memory one that does not.
+type Checkpoint interface {
+	Commit(*checkpoint.Batch) error
+	Download(checkpoint.Key) (checkpoint.Download, bool, error)
+	Done(checkpoint.Key) (checkpoint.Done, bool, error)
+	Upload(checkpoint.UploadKey) (checkpoint.Upload, bool, error)
+	Waits(now time.Time) ([]checkpoint.Wait, error)
+}
+
+// client makes a Telegram of a *telegram.Client.
+type client struct{ *telegram.Client }
+
+func (c client) FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error) {
+	s, err := c.Client.FileSession(ctx, dc, use, n)
+	if err != nil {
+		return nil, err
+	}
+	return session{s}, nil
+}
+
+func (c client) CDNSession(ctx context.Context, dc int, n int) (Session, error) {
+	s, err := c.Client.CDNSession(ctx, dc, n)
+	if err != nil {
+		return nil, err
+	}
+	return session{s}, nil
+}
+
+type session struct{ s *mtproto.Session }
+
+func (s session) Invoke(ctx context.Context, q tl.Object) (Response, error) {
+	r, err := s.s.Invoke(ctx, q)
+	if err != nil {
+		return nil, err // not r: a nil *Response is no nil Response
+	}
+	return r, nil
+}
+
+// Reconnects is how often the connection was lost and made again.
+func (s session) Reconnects() int { return int(s.s.Stats().Reconnects) }
+
+// call asks and decodes. The answer must not alias its buffer, which is
+// released here.
+func call[R any](ctx context.Context, s Session, q tl.Method[R], use func(R) error) error {
+	resp, err := s.Invoke(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer resp.Release()
+	r, err := decode(q, resp.Body())
+	if err != nil {
+		return err
+	}
+	return use(r)
+}
+
+// decode reads an answer, all of it. What it returns aliases body.
+func decode[R any](q tl.Method[R], body []byte) (R, error) {
+	d := tl.NewDecoder(body)
+	r, err := q.DecodeResult(d)
+	if err == nil {
+		err = d.End()
+	}
+	if err != nil {
+		var none R
+		return none, &answerError{method: q.TypeName(), err: err}
+	}
+	return r, nil
+}

@@ -1,0 +1,362 @@
+package transfer
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gabriel-vasile/mimetype"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/scheduler"
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
+)
+
+const (
+	// smallUpload is the greatest size that goes by upload.saveFilePart, with
+	// an MD5 that the server checks. See core.telegram.org/api/files.
+	smallUpload = 10 << 20
+	// partsLife is how long parts are believed to live on the server, which
+	// forgets them after some hours and does not tell.
+	partsLife = 3 * time.Hour
+	// maxResends is how often an upload may be found incomplete by the server.
+	maxResends = 8
+	// manyMissing is after how many missing parts all are sent again: the
+	// server names one at a time.
+	manyMissing = 3
+)
+
+// An upload is the job of one file to send.
+type upload struct {
+	run  *run
+	u    Upload
+	name string
+	key  checkpoint.UploadKey
+
+	file  *os.File // set by open, like the following
+	since checkpoint.Source
+	hash  *frontier
+	tries int // of finish
+
+	mu     sync.Mutex
+	record checkpoint.Upload // Parts holds those that the server has
+}
+
+func newUpload(r *run, u Upload) job {
+	name := u.Name
+	if name == "" {
+		name = filepath.Base(u.Path)
+	}
+	path, err := filepath.Abs(u.Path)
+	if err != nil {
+		path = u.Path
+	}
+	return &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{
+		Source: checkpoint.TargetOf(path), Chat: u.To.MarkedID(),
+	}}
+}
+
+func (u *upload) info() jobInfo {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	size := u.record.Source.Size
+	if u.record.FileID == 0 { // not open yet
+		if fi, err := os.Stat(u.u.Path); err == nil {
+			size = fi.Size()
+		}
+	}
+	return jobInfo{id: u.record.FileID, path: u.u.Path, size: size, dc: u.run.tg.HomeDC()}
+}
+
+func (u *upload) route() scheduler.Route {
+	method := (*api.UploadSaveFilePartRequest)(nil).TypeName()
+	if u.info().size > smallUpload {
+		method = (*api.UploadSaveBigFilePartRequest)(nil).TypeName()
+	}
+	return scheduler.Route{DC: u.run.tg.HomeDC(), Use: scheduler.Upload, Method: method}
+}
+
+func (u *upload) open(ctx context.Context) (opened, error) {
+	if u.file == nil {
+		if err := u.openSource(); err != nil {
+			return opened{}, err
+		}
+		if err := u.load(); err != nil {
+			return opened{}, err
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var o opened
+	for n := range u.count() {
+		length := u.length(n)
+		if u.record.Parts[n] {
+			o.resumed += int64(length)
+			u.hash.mark(n)
+			continue
+		}
+		o.parts = append(o.parts, scheduler.Part{N: n, Size: int64(length)})
+	}
+	return o, ctx.Err()
+}
+
+// openSource opens the file and notes what identifies its content.
+func (u *upload) openSource() error {
+	f, err := os.Open(u.u.Path)
+	if err != nil {
+		return err
+	}
+	u.file = f
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := fi.Size()
+	switch {
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", u.u.Path)
+	case size == 0:
+		return ErrEmpty
+	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
+	}
+	u.since = identify(fi)
+	u.hash = newFrontier(f, size, uploadPartSize)
+	return nil
+}
+
+// load goes on with what an earlier run has sent of the same content, or
+// begins anew. Either way the record is durable before the first part leaves.
+func (u *upload) load() error {
+	old, found, err := u.run.o.Checkpoint.Upload(u.key)
+	if err != nil {
+		return err
+	}
+	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize
+	fresh := same && time.Since(old.Started) < partsLife
+	u.mu.Lock()
+	if same {
+		u.record = old
+	} else {
+		u.record = checkpoint.Upload{RandomID: randomID()}
+	}
+	u.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	return u.restart()
+}
+
+// restart forgets all parts and chooses a new file id. The message keeps its
+// random id: should it have been sent, it is not sent again.
+func (u *upload) restart() error {
+	u.mu.Lock()
+	u.record = checkpoint.Upload{
+		FileID: randomID(), RandomID: u.record.RandomID, PartSize: uploadPartSize,
+		Big: u.since.Size > smallUpload, Source: u.since, Started: time.Now().UTC(),
+		Parts: make(map[int]bool),
+	}
+	record := u.record
+	u.mu.Unlock()
+	return u.run.commits.wait(nil, func(b *checkpoint.Batch) {
+		b.ForgetUpload(u.key)
+		b.PutUpload(u.key, record)
+	})
+}
+
+// randomID is a random number other than 0.
+func randomID() int64 {
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		if id := int64(binary.LittleEndian.Uint64(b[:])); id != 0 {
+			return id
+		}
+	}
+}
+
+func (u *upload) count() int {
+	return int((u.since.Size + uploadPartSize - 1) / uploadPartSize)
+}
+
+func (u *upload) length(n int) int {
+	return int(min(uploadPartSize, u.since.Size-int64(n)*uploadPartSize))
+}
+
+// unchanged fails with ErrChanged if the source is not what it was.
+func (u *upload) unchanged() error {
+	open, err := u.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(u.u.Path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	if !identify(open).Equal(u.since) || !os.SameFile(open, named) {
+		return ErrChanged
+	}
+	return nil
+}
+
+// A confirmed is a part that the server has.
+type confirmed struct {
+	u *upload
+	n int
+}
+
+func (p *confirmed) size() int64 { return int64(p.u.length(p.n)) }
+func (p *confirmed) release()    {}
+func (p *confirmed) stored()     { p.u.hash.catchUp(p.u.run.ctx()) }
+
+// store has the confirmed part recorded.
+func (p *confirmed) store() error {
+	p.u.mu.Lock()
+	p.u.record.Parts[p.n] = true
+	p.u.mu.Unlock()
+	p.u.hash.mark(p.n)
+	p.u.run.commits.mark(nil, p.size(), func(b *checkpoint.Batch) { b.Sent(p.u.key, p.n) })
+	return nil
+}
+
+// move sends one part.
+func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
+	if err := u.unchanged(); err != nil {
+		return nil, err
+	}
+	b := make([]byte, u.length(s.Part.N))
+	if _, err := u.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	conn, err := u.run.session(ctx, s.Route, s.Conn)
+	if err != nil {
+		return nil, err
+	}
+	saved := false
+	err = call(ctx, conn, u.saveRequest(s.Part.N, b), func(ok bool) error { saved = ok; return nil })
+	if err != nil {
+		return nil, err
+	}
+	if !saved {
+		return nil, fmt.Errorf("%w: it could not save the part", errServer)
+	}
+	return &confirmed{u: u, n: s.Part.N}, nil
+}
+
+func (u *upload) saveRequest(n int, b []byte) tl.Method[bool] {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.record.Big {
+		return &api.UploadSaveBigFilePartRequest{
+			FileID: u.record.FileID, FilePart: int32(n), FileTotalParts: int32(u.count()), Bytes: b,
+		}
+	}
+	return &api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n), Bytes: b}
+}
+
+// finish sends the message. Should the server miss parts by then, they are
+// sent again.
+func (u *upload) finish(ctx context.Context) (FileResult, error) {
+	if u.tries++; u.tries > maxResends {
+		return FileResult{}, errors.New("transfer: the server keeps losing parts of the upload")
+	}
+	sum, err := u.hash.result(ctx)
+	if err != nil {
+		return FileResult{}, fmt.Errorf("hash: %w", err)
+	}
+	file, err := u.inputFile()
+	if err != nil {
+		return FileResult{}, err
+	}
+	if err := u.unchanged(); err != nil {
+		return FileResult{}, err
+	}
+	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, telegram.Uploaded{
+		InputFile: file, Name: u.name, MimeType: u.mimeType(), Caption: u.u.Caption,
+		RandomID: u.record.RandomID, Size: u.since.Size, ForceFile: true,
+	})
+	var missing *telegram.PartMissingError
+	if errors.As(err, &missing) {
+		return FileResult{}, u.lose(missing.Part)
+	}
+	if err != nil && id == 0 {
+		return FileResult{}, err
+	}
+	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.ForgetUpload(u.key) }); err != nil {
+		return FileResult{}, err
+	}
+	res := FileResult{
+		ID: sent.ID, Path: u.u.Path, Size: u.since.Size, SHA256: sum, MessageID: id, Date: time.Now().UTC(),
+		Origin: telegram.Origin{Peer: u.u.To, MessageID: id},
+	}
+	return res, u.run.tell(u, res)
+}
+
+// lose takes in that the server no longer has a part. If it seems to have lost
+// more than a few, all are sent again.
+func (u *upload) lose(part int) error {
+	if part <= 0 || part >= u.count() || u.tries > manyMissing {
+		if err := u.restart(); err != nil {
+			return err
+		}
+		return errMore
+	}
+	u.mu.Lock()
+	delete(u.record.Parts, part)
+	u.mu.Unlock()
+	u.run.commits.do(func(b *checkpoint.Batch) { b.Unsent(u.key, part) })
+	return errMore
+}
+
+// inputFile names the uploaded parts to the server.
+func (u *upload) inputFile() (api.InputFileClass, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	parts := int32(u.count())
+	if u.record.Big {
+		return &api.InputFileBig{ID: u.record.FileID, Parts: parts, Name: u.name}, nil
+	}
+	sum := md5.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(u.file, 0, u.since.Size)); err != nil {
+		return nil, err
+	}
+	return &api.InputFile{
+		ID: u.record.FileID, Parts: parts, Name: u.name, MD5Checksum: hex.EncodeToString(sum.Sum(nil)),
+	}, nil
+}
+
+// mimeType is what the caller says, or what the content looks like.
+func (u *upload) mimeType() string {
+	if u.u.MimeType != "" {
+		return u.u.MimeType
+	}
+	m, err := mimetype.DetectReader(io.NewSectionReader(u.file, 0, u.since.Size))
+	if err != nil {
+		return "application/octet-stream"
+	}
+	return m.String()
+}
+
+func (u *upload) finished(res FileResult) error {
+	if u.u.Finished == nil {
+		return nil
+	}
+	return u.u.Finished(res)
+}
+
+func (u *upload) close() {
+	if u.file != nil {
+		_ = u.file.Close() // it was only read
+	}
+}

@@ -1,12 +1,13 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
-	"sync"
+	"io"
+	"slices"
 
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/mtproto/crypto"
@@ -14,183 +15,294 @@ import (
 	"github.com/tghaul/haul/tl/api"
 )
 
-// maxCDNTrouble is how often a file may meet bad bytes, dead tokens or an
-// unreachable CDN before it is fetched from its own DC.
-const maxCDNTrouble = 3
+// CDN DCs are not trusted. What they send is encrypted with a key that only
+// the file's own DC gives away, and nothing of it is written before the hash
+// that this DC states for it was matched. See core.telegram.org/cdn.
 
-// cdnState is what a download knows of the CDN that it was sent to. CDN DCs
-// are not trusted: their bytes count only if they have the hashes that the
-// file's own DC states. See core.telegram.org/cdn.
+const (
+	// maxCDNTries is how often a file may meet trouble at its CDN, and
+	// maxRedirects how often it is sent to one, before it is fetched from its
+	// own DC only.
+	maxCDNTries  = 3
+	maxRedirects = 3
+	// maxHashBlock bounds what a hash may cover: it has to lie in one part.
+	maxHashBlock = 128 << 10
+)
+
+// cdnState is what a download knows of its CDN. Guarded by download.mu.
 type cdnState struct {
-	mu      sync.Mutex
-	dc      int
+	refused   bool // no CDN for this file any more
+	redirects int
+	troubles  int
+	// token is that of the present redirect; nil if there is none.
 	token   []byte
+	dc      int
 	key, iv []byte
-	hashes  map[int64]api.FileHash // by offset
-	trouble int
+	hashes  map[int64]cdnHash // by offset
 }
 
-// refused says whether the CDN is out of the question.
-func (c *cdnState) refused() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.trouble >= maxCDNTrouble
+type cdnHash struct {
+	limit int
+	sum   [32]byte
 }
 
-// redirect takes over where the server sends the file.
-func (c *cdnState) redirect(a *api.UploadFileCdnRedirect) scheduler.Route {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dc, c.token = int(a.DCID), bytes.Clone(a.FileToken)
-	c.key, c.iv = bytes.Clone(a.EncryptionKey), bytes.Clone(a.EncryptionIv)
-	c.addLocked(a.FileHashes)
-	return scheduler.Route{DC: c.dc, Use: scheduler.CDN, Method: "upload.getCdnFile"}
+var cdnMethod = (*api.UploadGetCdnFileRequest)(nil).TypeName()
+
+func (d *download) cdnRouteLocked() scheduler.Route {
+	return scheduler.Route{DC: d.cdn.dc, Use: scheduler.CDN, Method: cdnMethod}
 }
 
-func (c *cdnState) add(list []api.FileHash) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.addLocked(list)
-	return nil
-}
-
-func (c *cdnState) addLocked(list []api.FileHash) {
-	if c.hashes == nil {
-		c.hashes = map[int64]api.FileHash{}
+// redirect takes in where the DC sends the file. The first of several answers
+// counts; the others mean the same.
+func (d *download) redirect(s scheduler.Send, a *api.UploadFileCdnRedirect) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &d.cdn
+	switch {
+	case c.refused:
+		return &answerError{method: s.Route.Method, err: errors.New("redirect to a CDN that was not asked for")}
+	case c.token != nil:
+		return &rerouteError{to: d.cdnRouteLocked()}
 	}
-	for _, h := range list {
-		if h.Limit > 0 && h.Offset >= 0 {
-			h.Hash = bytes.Clone(h.Hash)
-			c.hashes[h.Offset] = h
+	if c.redirects++; c.redirects > maxRedirects || len(a.EncryptionKey) != 32 || len(a.EncryptionIv) != 16 || a.DCID <= 0 {
+		c.refused = true
+		return errAgain
+	}
+	c.token = slices.Clone(a.FileToken)
+	if c.token == nil {
+		c.token = []byte{}
+	}
+	c.dc = int(a.DCID)
+	c.key, c.iv = slices.Clone(a.EncryptionKey), slices.Clone(a.EncryptionIv)
+	c.hashes = make(map[int64]cdnHash)
+	d.addHashesLocked(a.FileHashes)
+	return &rerouteError{to: d.cdnRouteLocked()}
+}
+
+// addHashesLocked keeps the hashes that make sense.
+func (d *download) addHashesLocked(hashes []api.FileHash) {
+	for _, h := range hashes {
+		if len(h.Hash) == 32 && h.Limit > 0 && h.Limit <= maxHashBlock && h.Offset >= 0 && h.Offset < d.size {
+			d.cdn.hashes[h.Offset] = cdnHash{limit: int(h.Limit), sum: [32]byte(h.Hash)}
 		}
 	}
 }
 
-// blame notes trouble and says how to go on: once more, or at the file's DC.
-func (c *cdnState) blame(home scheduler.Route, why error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trouble++; c.trouble < maxCDNTrouble {
-		return fmt.Errorf("%w: %w", errAgain, why)
+// leaveCDN goes back to the file's own DC, where a new redirect may come; for
+// good after too much trouble.
+func (d *download) leaveCDN(token []byte, why error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cdn.token != nil && subtle.ConstantTimeCompare(d.cdn.token, token) == 1 {
+		d.cdn.token = nil
 	}
-	return &rerouteError{to: home, why: why}
+	return &rerouteError{to: d.masterRouteLocked(), why: why}
 }
 
-// moveCDN asks the CDN for a part.
-func (j *download) moveCDN(ctx context.Context, s scheduler.Send) (payload, error) {
-	home := j.route()
-	conn, err := j.r.session(ctx, s.Route, s.Conn)
-	if err != nil {
-		if ctx.Err() != nil || endsRun(err) {
-			return nil, err
-		}
-		return nil, j.cdn.blame(home, err)
+// cdnTrouble counts trouble with a CDN. The error says to try again, or to go
+// back to the file's own DC.
+func (d *download) cdnTrouble(ctx context.Context, err error) error {
+	if ctx.Err() != nil || endsRun(err) {
+		return err
 	}
-	j.cdn.mu.Lock()
-	token, key, iv := j.cdn.token, j.cdn.key, j.cdn.iv
-	j.cdn.mu.Unlock()
-	offset := int64(s.Part.N) * int64(j.partSize)
-	q := &api.UploadGetCdnFileRequest{FileToken: token, Offset: offset, Limit: int32(j.partSize)}
+	d.mu.Lock()
+	c := &d.cdn
+	if c.troubles++; c.troubles < maxCDNTries {
+		d.mu.Unlock()
+		return fmt.Errorf("%w: CDN: %w", errServer, err)
+	}
+	c.refused = true
+	token := c.token
+	d.mu.Unlock()
+	return d.leaveCDN(token, err)
+}
+
+// moveCDN asks a CDN for one part.
+func (d *download) moveCDN(ctx context.Context, conn Session, s scheduler.Send) (payload, error) {
+	d.mu.Lock()
+	c := d.cdn // key, iv and token are never changed, only replaced
+	d.mu.Unlock()
+	if c.token == nil || c.refused {
+		return nil, d.leaveCDN(nil, nil) // sent before the file was called back
+	}
+	q := &api.UploadGetCdnFileRequest{FileToken: c.token, Offset: d.offset(s.Part.N), Limit: int32(d.partSize)}
 	resp, err := conn.Invoke(ctx, q)
 	if err != nil {
-		return nil, j.cdnError(home, err)
+		return nil, d.cdnError(ctx, c, err)
 	}
 	answer, err := decode(q, resp.Body())
 	if err != nil {
 		resp.Release()
-		return nil, j.cdn.blame(home, err)
+		return nil, d.cdnTrouble(ctx, err)
 	}
 	switch a := answer.(type) {
 	case *api.UploadCdnFile:
-		if err := j.openCDN(ctx, s, offset, a.Bytes, key, iv); err != nil {
-			resp.Release()
+		return d.acceptCDN(ctx, s, c, resp, a.Bytes)
+	case *api.UploadCdnFileReuploadNeeded:
+		err := d.reupload(ctx, s, c, slices.Clone(a.RequestToken))
+		resp.Release()
+		if err != nil {
 			return nil, err
 		}
-		return j.piece(s.Part, offset, a.Bytes, resp)
-	case *api.UploadCdnFileReuploadNeeded:
-		request := bytes.Clone(a.RequestToken)
-		resp.Release()
-		return nil, j.reupload(ctx, s, token, request)
+		return nil, errAgain
 	default:
 		resp.Release()
-		return nil, j.cdn.blame(home, fmt.Errorf("unexpected %s", answer.TypeName()))
+		return nil, d.cdnTrouble(ctx, fmt.Errorf("unexpected %s", answer.TypeName()))
 	}
 }
 
-// cdnError sorts an error of the CDN: what means that the token is dead leads
-// back to the file's DC, which may redirect again.
-func (j *download) cdnError(home scheduler.Route, err error) error {
+// cdnError decides about an error that a CDN answered.
+func (d *download) cdnError(ctx context.Context, c cdnState, err error) error {
 	var rpc *mtproto.RPCError
-	if !errors.As(err, &rpc) || isWait(rpc) || rpc.Code >= 500 || rpc.Code < 0 {
-		return err
+	if !errors.As(err, &rpc) {
+		return d.cdnTrouble(ctx, err)
 	}
-	j.cdn.mu.Lock()
-	defer j.cdn.mu.Unlock()
-	j.cdn.trouble++
-	return &rerouteError{to: home, why: err}
+	switch {
+	case isWait(rpc):
+		return err
+	case rpc.Type == "FILE_TOKEN_INVALID" || rpc.Type == "REQUEST_TOKEN_INVALID":
+		return d.leaveCDN(c.token, err)
+	default:
+		return d.cdnTrouble(ctx, err)
+	}
 }
 
-// openCDN decrypts a part in place and checks every block of it.
-func (j *download) openCDN(ctx context.Context, s scheduler.Send, offset int64, b, key, iv []byte) error {
-	home := j.route()
-	if int64(len(b)) != s.Part.Size {
-		return j.cdn.blame(home, fmt.Errorf("%w: %d of %d bytes from the CDN", ErrShort, len(b), s.Part.Size))
+// acceptCDN decrypts a part in place and proves it.
+func (d *download) acceptCDN(ctx context.Context, s scheduler.Send, c cdnState, resp Response, data []byte) (payload, error) {
+	n := s.Part.N
+	if err := checkLength(len(data), d.length(n), d.partSize); err != nil {
+		resp.Release()
+		return nil, d.cdnTrouble(ctx, err)
 	}
-	if err := crypto.CDNCrypt(key, iv, offset, b); err != nil {
-		return j.cdn.blame(home, err)
+	crypto.CDNCrypt(c.key, c.iv, d.offset(n), data)
+	if err := d.verifyCDN(ctx, s, c, data); err != nil {
+		resp.Release()
+		if errors.Is(err, ErrHash) {
+			err = d.cdnTrouble(ctx, err)
+		}
+		return nil, err
 	}
-	for done := int64(0); done < int64(len(b)); {
-		h, err := j.cdnHash(ctx, s, offset+done)
-		if err != nil {
-			return err
+	return &fetched{d: d, n: n, resp: resp, data: data}, nil
+}
+
+// verifyCDN matches a part against the hashes of the file's own DC. Those that
+// are missing are asked for.
+func (d *download) verifyCDN(ctx context.Context, s scheduler.Send, c cdnState, data []byte) error {
+	start := d.offset(s.Part.N)
+	end := start + int64(len(data))
+	for at, asked := start, false; at < end; {
+		d.mu.Lock()
+		h, ok := d.cdn.hashes[at]
+		d.mu.Unlock()
+		if !ok {
+			if asked {
+				return fmt.Errorf("%w: no hash for byte %d", ErrHash, at)
+			}
+			if err := d.fetchCDNHashes(ctx, s, c, at); err != nil {
+				return err
+			}
+			asked = true
+			continue
 		}
-		block := b[done:min(int64(len(b)), done+int64(h.Limit))]
-		if sum := sha256.Sum256(block); !bytes.Equal(sum[:], h.Hash) {
-			return j.cdn.blame(home, fmt.Errorf("%w: bytes of the CDN at %d", ErrHash, offset+done))
+		block := data[at-start:]
+		// The last block may be stated longer than the file is.
+		if int64(h.limit) > int64(len(block)) && end < d.size {
+			return fmt.Errorf("%w: hash across the end of a part", ErrHash)
 		}
-		done += int64(h.Limit)
+		block = block[:min(h.limit, len(block))]
+		if sum := sha256.Sum256(block); subtle.ConstantTimeCompare(sum[:], h.sum[:]) != 1 {
+			return fmt.Errorf("%w: CDN part at byte %d", ErrHash, at)
+		}
+		at += int64(len(block))
+		asked = false
 	}
 	return nil
 }
 
-// cdnHash is the hash of the block at an offset, as the file's DC states it.
-func (j *download) cdnHash(ctx context.Context, s scheduler.Send, offset int64) (api.FileHash, error) {
-	known := func() (api.FileHash, bool) {
-		j.cdn.mu.Lock()
-		defer j.cdn.mu.Unlock()
-		h, ok := j.cdn.hashes[offset]
-		return h, ok
-	}
-	if h, ok := known(); ok {
-		return h, nil
-	}
-	home := j.route()
-	conn, err := j.r.session(ctx, home, s.Conn)
-	if err != nil {
-		return api.FileHash{}, err
-	}
-	j.cdn.mu.Lock()
-	token := j.cdn.token
-	j.cdn.mu.Unlock()
-	if err := call(ctx, conn, &api.UploadGetCdnFileHashesRequest{FileToken: token, Offset: offset}, j.cdn.add); err != nil {
-		return api.FileHash{}, j.cdnError(home, err)
-	}
-	if h, ok := known(); ok {
-		return h, nil
-	}
-	return api.FileHash{}, j.cdn.blame(home, fmt.Errorf("%w: the server has none for the CDN's bytes at %d", ErrHash, offset))
+// fetchCDNHashes asks the file's own DC for the hashes from an offset on.
+func (d *download) fetchCDNHashes(ctx context.Context, s scheduler.Send, c cdnState, offset int64) error {
+	q := &api.UploadGetCdnFileHashesRequest{FileToken: c.token, Offset: offset}
+	return d.askMaster(ctx, s, c, q.TypeName(), func(m Session) error { return call(ctx, m, q, d.keepHashes) })
 }
 
-// reupload has the file's DC give the file to the CDN.
-func (j *download) reupload(ctx context.Context, s scheduler.Send, token, request []byte) error {
-	home := j.route()
-	conn, err := j.r.session(ctx, home, s.Conn)
+// reupload has the file's own DC send the part to the CDN again.
+func (d *download) reupload(ctx context.Context, s scheduler.Send, c cdnState, requestToken []byte) error {
+	q := &api.UploadReuploadCdnFileRequest{FileToken: c.token, RequestToken: requestToken}
+	return d.askMaster(ctx, s, c, q.TypeName(), func(m Session) error { return call(ctx, m, q, d.keepHashes) })
+}
+
+func (d *download) keepHashes(hashes []api.FileHash) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addHashesLocked(hashes)
+	return nil
+}
+
+// askMaster asks the file's own DC about its CDN. These calls are few; a wait
+// that the server asks for sends the file back to its own DC.
+func (d *download) askMaster(ctx context.Context, s scheduler.Send, c cdnState, method string, ask func(Session) error) error {
+	d.mu.Lock()
+	route := d.masterRouteLocked()
+	d.mu.Unlock()
+	m, err := d.run.session(ctx, route, s.Conn)
+	if err == nil {
+		err = ask(m)
+	}
+	var rpc *mtproto.RPCError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rpc) && (rpc.Code == 400 || rpc.Code == 420):
+		return d.leaveCDN(c.token, fmt.Errorf("%s: %w", method, err))
+	default:
+		return d.cdnTrouble(ctx, fmt.Errorf("%s: %w", method, err))
+	}
+}
+
+// verifyServer compares the finished file with the hashes that its DC states,
+// as far as it states any.
+func (d *download) verifyServer(ctx context.Context) error {
+	d.mu.Lock()
+	route, location := d.masterRouteLocked(), d.file.Location()
+	d.mu.Unlock()
+	m, err := d.run.session(ctx, route, 0)
 	if err != nil {
 		return err
 	}
-	q := &api.UploadReuploadCdnFileRequest{FileToken: token, RequestToken: request}
-	if err := call(ctx, conn, q, j.cdn.add); err != nil {
-		return j.cdnError(home, err)
+	for at := int64(0); at < d.size; {
+		next := at
+		q := &api.UploadGetFileHashesRequest{Location: location, Offset: at}
+		err := call(ctx, m, q, func(hashes []api.FileHash) error {
+			next, err = d.verifyRanges(hashes, at)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("verify with the server: %w", err)
+		}
+		if next == at {
+			return nil // it states no more
+		}
+		at = next
 	}
-	return errAgain
+	return nil
+}
+
+// verifyRanges checks the ranges that follow one another from at on, and
+// returns where they end.
+func (d *download) verifyRanges(hashes []api.FileHash, at int64) (int64, error) {
+	for _, h := range hashes {
+		if h.Offset != at || h.Limit <= 0 || h.Limit > MaxPartSize {
+			continue
+		}
+		sum := sha256.New()
+		n, err := io.Copy(sum, io.NewSectionReader(d.sink.file, at, min(int64(h.Limit), d.size-at)))
+		if err != nil {
+			return at, err
+		}
+		if subtle.ConstantTimeCompare(sum.Sum(nil), h.Hash) != 1 {
+			return at, fmt.Errorf("%w: bytes %d to %d", ErrHash, at, at+n)
+		}
+		at += n
+	}
+	return at, nil
 }

@@ -49,8 +49,8 @@ func (e *rerouteError) Unwrap() error { return e.why }
 // errAgain is no fault of anybody: the part has to be asked for once more.
 var errAgain = errors.New("transfer: ask again")
 
-// errServer is trouble of the server that has no RPC error.
-var errServer = errors.New("transfer: server could not save the part")
+// errServer is trouble that may be over when the part is tried again later.
+var errServer = errors.New("transfer: server trouble")
 
 // react decides about the error of a part. It is the one place that does. It
 // may take some time, when an authorisation has to be renewed.
@@ -71,12 +71,12 @@ func (r *run) react(ctx context.Context, s scheduler.Send, err error) verdict {
 		return verdict{run: err}
 	case errors.As(err, &reroute):
 		return verdict{failure: scheduler.Failure{Kind: scheduler.Moved, Route: reroute.to, Err: err}}
-	case errors.As(err, &rpc):
-		return r.reactRPC(ctx, s, rpc, err)
 	case errors.Is(err, errAgain):
 		return failure(scheduler.Again)
 	case errors.Is(err, errServer):
 		return failure(scheduler.Trouble)
+	case errors.As(err, &rpc):
+		return r.reactRPC(ctx, s, rpc, err)
 	case errors.Is(err, ErrShort), errors.As(err, &answer):
 		return failure(scheduler.BadAnswer)
 	case errors.Is(err, ErrLong), errors.Is(err, ErrChanged), errors.Is(err, telegram.ErrUnknownDC), errors.Is(err, telegram.ErrGuestAuth):

@@ -136,10 +136,10 @@ func (r *run) skipped(e *entry, res FileResult) {
 }
 
 // tell calls the caller's Finished.
-func (r *run) tell(e *entry, res FileResult) error {
+func (r *run) tell(j job, res FileResult) error {
 	r.finMu.Lock()
 	defer r.finMu.Unlock()
-	return e.finished(res)
+	return j.finished(res)
 }
 
 func (r *run) fileFailed(e *entry, err error) {

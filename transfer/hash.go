@@ -19,101 +19,88 @@ type frontier struct {
 	partSize int64
 
 	mu   sync.Mutex
-	sum  hash.Hash // used by whoever has set busy
-	busy bool
-	idle sync.Cond // busy has become false
-	next int       // the first part that is not hashed
-	have []bool    // parts that are in the file
+	have []bool // parts that are in the file
+
+	hashing sync.Mutex // guards what follows; held while hashing
+	sum     hash.Hash
+	next    int   // the first part that is not hashed
+	err     error // of reading back; sum is spoilt then
 }
 
 func newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
-	f := &frontier{
+	return &frontier{
 		file: file, size: size, partSize: int64(partSize), sum: sha256.New(),
 		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)),
 	}
-	f.idle.L = &f.mu
-	return f
 }
 
 // offer hashes a part that is written, if its turn is now. b is not kept.
 func (f *frontier) offer(n int, b []byte) {
+	f.mark(n)
+	if !f.hashing.TryLock() {
+		return // whoever hashes will find it
+	}
+	defer f.hashing.Unlock()
+	if f.next == n && f.err == nil {
+		_, _ = f.sum.Write(b) // a hash never fails
+		f.next++
+	}
+}
+
+// mark notes that a part is in the file, without its bytes.
+func (f *frontier) mark(n int) {
 	f.mu.Lock()
 	f.have[n] = true
-	mine := !f.busy && f.next == n
-	f.busy = f.busy || mine
-	f.mu.Unlock()
-	if !mine {
-		return
-	}
-	_, _ = f.sum.Write(b) // a hash never fails
-	f.mu.Lock()
-	f.busy, f.next = false, n+1
-	f.idle.Broadcast()
 	f.mu.Unlock()
 }
 
-// catchUp hashes the parts that follow and are there, unless another does it.
-func (f *frontier) catchUp(ctx context.Context) error {
-	var buf []byte
-	for ctx.Err() == nil {
-		f.mu.Lock()
-		if f.busy || f.next == len(f.have) || !f.have[f.next] {
-			f.mu.Unlock()
-			return nil
-		}
-		f.busy = true
-		n := f.next
-		f.mu.Unlock()
+// catchUp hashes the parts that follow and are there, unless another does.
+func (f *frontier) catchUp(ctx context.Context) {
+	if f.hashing.TryLock() {
+		f.catchUpLocked(ctx)
+		f.hashing.Unlock()
+	}
+}
 
+func (f *frontier) catchUpLocked(ctx context.Context) {
+	var buf []byte
+	for ctx.Err() == nil && f.err == nil && f.isThere(f.next) {
 		if buf == nil {
 			buf = make([]byte, min(f.partSize, 256<<10))
 		}
-		err := f.read(n, buf)
-
-		f.mu.Lock()
-		f.busy = false
-		if err == nil {
-			f.next = n + 1
+		off := int64(f.next) * f.partSize
+		length := min(f.partSize, f.size-off)
+		n, err := io.CopyBuffer(onlyWriter{f.sum}, io.NewSectionReader(f.file, off, length), buf)
+		if err == nil && n < length {
+			err = io.ErrUnexpectedEOF
 		}
-		f.idle.Broadcast()
-		f.mu.Unlock()
-		if err != nil {
-			return err
+		if f.err = err; err == nil {
+			f.next++
 		}
 	}
-	return ctx.Err()
 }
 
-// read hashes one part out of the file. On an error the hash is spoilt, and so
-// is the file.
-func (f *frontier) read(n int, buf []byte) error {
-	off := int64(n) * f.partSize
-	length := min(f.partSize, f.size-off)
-	_, err := io.CopyBuffer(onlyWriter{f.sum}, io.NewSectionReader(f.file, off, length), buf)
-	return err
+func (f *frontier) isThere(n int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return n < len(f.have) && f.have[n]
 }
 
 // onlyWriter hides the other methods of a writer, so that CopyBuffer uses its buffer.
 type onlyWriter struct{ io.Writer }
 
 // result is the hash of the whole file. All parts must have been offered.
-// Whoever still hashes a part is waited for.
 func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
-	for {
-		if err := f.catchUp(ctx); err != nil {
-			return sum, err
-		}
-		f.mu.Lock()
-		for f.busy {
-			f.idle.Wait()
-		}
-		next := f.next
-		f.mu.Unlock()
-		switch {
-		case next == len(f.have):
-			return [32]byte(f.sum.Sum(nil)), nil
-		case !f.have[next]:
-			panic("transfer: hash of a file with parts missing")
-		}
+	f.hashing.Lock()
+	defer f.hashing.Unlock()
+	f.catchUpLocked(ctx)
+	switch {
+	case f.err != nil:
+		return sum, f.err
+	case ctx.Err() != nil:
+		return sum, ctx.Err()
+	case f.next != len(f.have):
+		panic("transfer: hash of a file with parts missing")
 	}
+	return [32]byte(f.sum.Sum(nil)), nil
 }

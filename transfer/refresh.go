@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tghaul/haul/scheduler"
@@ -9,106 +11,166 @@ import (
 )
 
 const (
-	// refreshDelay lets files whose references expire together be asked for together.
-	refreshDelay = 50 * time.Millisecond
-	maxRefresh   = 100 // messages that one call may ask for
+	// refreshBatch is how many messages one call may fetch.
+	refreshBatch = 100
+	// refreshDelay is how long the first file that needs a new reference
+	// waits for others, which as a rule come at the same time.
+	refreshDelay = 20 * time.Millisecond
 )
 
-// A refreshable job has a file reference that can be replaced by a fresh one.
-type refreshable interface {
-	job
-	// fresh takes over what a message says now. It fails with ErrGone unless
-	// that is the same file.
-	fresh(files []telegram.File) error
-}
-
-// A refresher gets fresh file references: one call for all files of a chat
-// that wait, and only one at a time. It belongs to the loop.
+// A refresher gets new file references: one call at a time for each chat, of
+// up to 100 messages. It belongs to the loop.
 type refresher struct {
-	run     *run
-	waiting map[int64][]*entry // by marked id of the chat
-	busy    map[int64]bool
+	run   *run
+	chats map[chatKey]*chatRefresh
 }
 
-// want has a paused file go on with a fresh reference, or fail.
+type chatKey struct {
+	kind telegram.PeerKind
+	id   int64
+}
+
+type chatRefresh struct {
+	peer    telegram.Peer
+	waiting []*entry // files that are paused for it
+	running bool
+}
+
+// want queues a file that is paused, and starts a call unless one is running.
 func (f *refresher) want(e *entry) {
-	if f.waiting == nil {
-		f.waiting, f.busy = map[int64][]*entry{}, map[int64]bool{}
+	d := e.job.(*download) // uploads have no references
+	peer := d.d.File.Origin.Peer
+	if f.chats == nil {
+		f.chats = make(map[chatKey]*chatRefresh)
 	}
-	chat := e.info().origin.Peer.MarkedID()
-	f.waiting[chat] = append(f.waiting[chat], e)
-	if f.busy[chat] {
-		return
+	key := chatKey{peer.Kind, peer.ID}
+	c := f.chats[key]
+	if c == nil {
+		c = &chatRefresh{peer: peer}
+		f.chats[key] = c
 	}
-	f.busy[chat] = true
-	r := f.run
-	r.tasks.Go(func() {
-		timer := time.NewTimer(refreshDelay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.ctx().Done():
-		}
-		r.post(func() { f.ask(chat) })
-	})
+	c.waiting = append(c.waiting, e)
+	if !c.running {
+		c.running = true
+		f.run.tasks.Go(func() {
+			pause := time.NewTimer(refreshDelay)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-f.run.ctx().Done():
+			}
+			f.run.post(func() { f.call(c) })
+		})
+	}
 }
 
-// ask fetches the messages of files that wait.
-func (f *refresher) ask(chat int64) {
-	r := f.run
-	all := f.waiting[chat]
-	if r.fatal != nil || len(all) == 0 {
-		f.busy[chat] = false
+// call refreshes up to 100 messages of a chat. If fewer files wait, others of
+// the chat whose references are as old are refreshed along with them: they
+// would fail next.
+func (f *refresher) call(c *chatRefresh) {
+	c.waiting = slices.DeleteFunc(c.waiting, func(e *entry) bool { return f.run.files[e.id] != e })
+	if len(c.waiting) == 0 || f.run.fatal != nil {
+		c.running = false
 		return
 	}
-	batch := all[:min(len(all), maxRefresh)]
-	f.waiting[chat] = all[len(batch):]
-	ids := make([]int, len(batch))
-	for i, e := range batch {
-		ids[i] = e.info().origin.MessageID
+	waiting := c.waiting[:min(len(c.waiting), refreshBatch)]
+	c.waiting = c.waiting[len(waiting):]
+	batch := f.fill(slices.Clone(waiting), c)
+	ids := make([]int, 0, len(batch))
+	for _, e := range batch {
+		id := e.info().origin.MessageID
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
 		e.users++
 	}
-	peer := batch[0].info().origin.Peer
-	r.tasks.Go(func() {
-		files, err := r.tg.RefreshFiles(r.ctx(), peer, ids)
-		r.post(func() { f.answered(chat, batch, files, err) })
+	f.run.tasks.Go(func() {
+		files, err := f.run.tg.RefreshFiles(f.run.ctx(), c.peer, ids)
+		f.run.post(func() {
+			f.done(c, batch, waiting, files, err)
+			f.call(c)
+		})
 	})
 }
 
-func (f *refresher) answered(chat int64, batch []*entry, files map[int][]telegram.File, err error) {
-	r := f.run
-	switch {
-	case r.fatal != nil:
-	case err != nil && endsRun(err):
-		r.fail(err)
-	default:
-		r.report.ReferenceRefreshes++
-		r.o.Events(ReferenceRefreshed{Header: header("reference_refreshed", time.Now()), Chat: chat, Files: len(batch)})
+// fill adds files of the chat that were not refreshed yet in this run, those
+// that come next first.
+func (f *refresher) fill(batch []*entry, c *chatRefresh) []*entry {
+	if len(batch) >= refreshBatch {
+		return batch
 	}
-	for _, e := range batch {
-		if r.fatal == nil && r.files[e.id] == e {
-			f.resume(e, files[e.info().origin.MessageID], err)
+	var more []*entry
+	for _, e := range f.run.files {
+		d := e.job.(*download)
+		peer := d.d.File.Origin.Peer
+		if peer.Kind == c.peer.Kind && peer.ID == c.peer.ID && !e.refreshed && !slices.Contains(batch, e) {
+			more = append(more, e)
 		}
-		r.unuse(e)
 	}
-	f.ask(chat)
+	slices.SortFunc(more, func(a, b *entry) int { return int(int64(a.id) - int64(b.id)) })
+	return append(batch, more[:min(len(more), refreshBatch-len(batch))]...)
 }
 
-// resume lets a file go on, or fails it.
-func (f *refresher) resume(e *entry, files []telegram.File, err error) {
-	job, ok := e.job.(refreshable)
+// done takes in the answer: files with a new reference go on, files that are
+// gone fail.
+func (f *refresher) done(c *chatRefresh, batch, waiting []*entry, files map[int][]telegram.File, err error) {
+	r := f.run
+	for _, e := range batch {
+		r.unuse(e)
+	}
 	switch {
-	case err != nil:
-		err = fmt.Errorf("refresh the file reference: %w", err)
-	case !ok:
-		err = ErrGone
-	default:
-		err = job.fresh(files)
-	}
-	if err != nil {
-		f.run.feed(scheduler.Abort{File: e.id})
-		f.run.fileFailed(e, err)
+	case r.fatal != nil:
 		return
+	case err != nil && endsRun(err):
+		r.fail(err)
+		return
+	case err == nil:
+		r.report.ReferenceRefreshes++
+		r.o.Events(ReferenceRefreshed{
+			Header: header("reference_refreshed", time.Now()), Chat: c.peer.MarkedID(), Files: len(batch),
+		})
 	}
-	f.run.feed(scheduler.Resume{File: e.id})
+	for _, e := range batch {
+		if r.files[e.id] != e {
+			continue
+		}
+		needed := slices.Contains(waiting, e)
+		fail := err
+		if err == nil {
+			e.refreshed = true
+			fail = e.job.(*download).renew(files[e.info().origin.MessageID])
+		}
+		switch {
+		case !needed: // a file that has not asked fails, if at all, when it does
+		case fail != nil:
+			r.feed(scheduler.Abort{File: e.id})
+			r.fileFailed(e, fail)
+		default:
+			r.feed(scheduler.Resume{File: e.id})
+		}
+	}
+}
+
+// renew takes the reference of the same file out of its message as that is
+// now. Only the same document, of the same size, is the same file.
+func (d *download) renew(files []telegram.File) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range files {
+		if f.ID != d.file.ID || f.Kind != d.file.Kind {
+			continue
+		}
+		switch {
+		case f.NoForwards:
+			return ErrProtected
+		case f.Err != nil:
+			return f.Err
+		case f.Size != d.size || f.Thumb != d.file.Thumb:
+			return fmt.Errorf("%w: %d bytes now, were %d", ErrGone, f.Size, d.size)
+		}
+		d.file.FileReference = bytes.Clone(f.FileReference)
+		d.file.AccessHash = f.AccessHash
+		return nil
+	}
+	return fmt.Errorf("%w: message %d", ErrGone, d.file.Origin.MessageID)
 }

@@ -113,6 +113,8 @@ type entry struct {
 	// the last of them has gone.
 	users int
 	over  bool
+	// refreshed says that the file reference was renewed in this run.
+	refreshed bool
 }
 
 func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {

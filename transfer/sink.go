@@ -136,6 +136,9 @@ func (s *sink) publish() error {
 	return renameNew(s.root, s.name+partSuffix, s.name)
 }
 
+// pathDir is the folder of a name, "." if it has none.
+func pathDir(name string) string { return path.Dir(name) }
+
 func (s *sink) close() error { return s.file.Close() }
 
 // renameByLink renames without replacing, by means that every system with hard

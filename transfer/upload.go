@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -25,135 +24,158 @@ import (
 )
 
 const (
-	// smallUpload is the size up to which files go by upload.saveFilePart.
+	// smallUpload is the greatest size that goes by upload.saveFilePart, with
+	// an MD5 that the server checks. See core.telegram.org/api/files.
 	smallUpload = 10 << 20
-	// partsLifetime is how long the server is trusted to keep parts.
-	partsLifetime = 3 * time.Hour
-	// maxMissing bounds how often a message may be refused for a missing part.
-	maxMissing = 20
+	// partsLife is how long parts are believed to live on the server, which
+	// forgets them after some hours and does not tell.
+	partsLife = 3 * time.Hour
+	// maxResends is how often an upload may be found incomplete by the server.
+	maxResends = 8
+	// manyMissing is after how many missing parts all are sent again: the
+	// server names one at a time.
+	manyMissing = 3
 )
 
 // An upload is the job of one file to send.
 type upload struct {
-	r       *run
-	u       Upload
-	key     checkpoint.UploadKey
-	size    atomic.Int64
-	statErr error
-	source  checkpoint.Source
-	file    *os.File
-	front   *frontier
-	rec     checkpoint.Upload
-	buffers sync.Pool
-	missing int
+	run  *run
+	u    Upload
+	name string
+	key  checkpoint.UploadKey
 
-	mu    sync.Mutex
-	parts map[int]bool // confirmed
+	file  *os.File // set by open, like the following
+	since checkpoint.Source
+	hash  *frontier
+	tries int // of finish
+
+	mu     sync.Mutex
+	record checkpoint.Upload // Parts holds those that the server has
 }
 
 func newUpload(r *run, u Upload) job {
-	if u.Name == "" {
-		u.Name = filepath.Base(u.Path)
+	name := u.Name
+	if name == "" {
+		name = filepath.Base(u.Path)
 	}
-	j := &upload{r: r, u: u, key: checkpoint.UploadKey{Source: targetOf(u.Path), Chat: u.To.MarkedID()}}
-	j.buffers.New = func() any { return new([uploadPartSize]byte) }
-	fi, err := os.Stat(u.Path)
-	if j.statErr = err; err == nil {
-		j.size.Store(fi.Size())
+	path, err := filepath.Abs(u.Path)
+	if err != nil {
+		path = u.Path
 	}
-	return j
+	return &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{
+		Source: checkpoint.TargetOf(path), Chat: u.To.MarkedID(),
+	}}
 }
 
-func (j *upload) info() jobInfo {
-	return jobInfo{path: j.u.Path, size: j.size.Load(), dc: j.r.tg.HomeDC(), origin: telegram.Origin{Peer: j.u.To}}
-}
-
-func (j *upload) big() bool { return j.size.Load() > smallUpload }
-
-func (j *upload) route() scheduler.Route {
-	route := scheduler.Route{DC: j.r.tg.HomeDC(), Use: scheduler.Upload, Method: "upload.saveFilePart"}
-	if j.big() {
-		route.Method = "upload.saveBigFilePart"
-	}
-	return route
-}
-
-// open looks at the source, and at what was sent of it before.
-func (j *upload) open(context.Context) (opened, error) {
-	if j.file == nil {
-		if err := j.openSource(); err != nil {
-			return opened{}, err
-		}
-		if err := j.begin(); err != nil {
-			return opened{}, err
+func (u *upload) info() jobInfo {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	size := u.record.Source.Size
+	if u.record.FileID == 0 { // not open yet
+		if fi, err := os.Stat(u.u.Path); err == nil {
+			size = fi.Size()
 		}
 	}
+	return jobInfo{id: u.record.FileID, path: u.u.Path, size: size, dc: u.run.tg.HomeDC()}
+}
+
+func (u *upload) route() scheduler.Route {
+	method := (*api.UploadSaveFilePartRequest)(nil).TypeName()
+	if u.info().size > smallUpload {
+		method = (*api.UploadSaveBigFilePartRequest)(nil).TypeName()
+	}
+	return scheduler.Route{DC: u.run.tg.HomeDC(), Use: scheduler.Upload, Method: method}
+}
+
+func (u *upload) open(ctx context.Context) (opened, error) {
+	if u.file == nil {
+		if err := u.openSource(); err != nil {
+			return opened{}, err
+		}
+		if err := u.load(); err != nil {
+			return opened{}, err
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	var o opened
-	size := j.size.Load()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for n := range partCount(size, uploadPartSize) {
-		length := partLen(size, uploadPartSize, n)
-		if j.parts[n] {
-			o.resumed += length
+	for n := range u.count() {
+		length := u.length(n)
+		if u.record.Parts[n] {
+			o.resumed += int64(length)
+			u.hash.mark(n)
 			continue
 		}
-		o.parts = append(o.parts, scheduler.Part{N: n, Size: length})
+		o.parts = append(o.parts, scheduler.Part{N: n, Size: int64(length)})
 	}
-	return o, nil
+	return o, ctx.Err()
 }
 
-func (j *upload) openSource() error {
-	if j.statErr != nil {
-		return j.statErr
-	}
-	f, err := os.Open(j.u.Path)
+// openSource opens the file and notes what identifies its content.
+func (u *upload) openSource() error {
+	f, err := os.Open(u.u.Path)
 	if err != nil {
 		return err
 	}
+	u.file = f
 	fi, err := f.Stat()
-	size := j.size.Load()
-	switch {
-	case err != nil:
-	case !fi.Mode().IsRegular():
-		err = fmt.Errorf("%s is no regular file", j.u.Path)
-	case fi.Size() != size:
-		err = ErrChanged
-	case size == 0:
-		err = ErrEmpty
-	case partCount(size, uploadPartSize) > j.r.o.MaxUploadParts:
-		err = fmt.Errorf("%w: %d parts, %d are allowed", ErrTooBig, partCount(size, uploadPartSize), j.r.o.MaxUploadParts)
-	}
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return err
 	}
-	j.file, j.source = f, identity(fi)
-	j.front = newFrontier(f, size, uploadPartSize)
+	size := fi.Size()
+	switch {
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", u.u.Path)
+	case size == 0:
+		return ErrEmpty
+	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
+	}
+	u.since = identify(fi)
+	u.hash = newFrontier(f, size, uploadPartSize)
 	return nil
 }
 
-// begin goes on with an upload of the same file, or records a new one.
-func (j *upload) begin() error {
-	rec, found, err := j.r.o.Checkpoint.Upload(j.key)
-	if err != nil && !errors.Is(err, checkpoint.ErrRecord) {
+// load goes on with what an earlier run has sent of the same content, or
+// begins anew. Either way the record is durable before the first part leaves.
+func (u *upload) load() error {
+	old, found, err := u.run.o.Checkpoint.Upload(u.key)
+	if err != nil {
 		return err
 	}
-	if found && err == nil && rec.Source.Equal(j.source) && rec.PartSize == uploadPartSize && rec.Big == j.big() &&
-		time.Since(rec.Started) < partsLifetime {
-		j.rec, j.parts = rec, rec.Parts
-		if j.parts == nil {
-			j.parts = map[int]bool{}
-		}
+	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize
+	fresh := same && time.Since(old.Started) < partsLife
+	u.mu.Lock()
+	if same {
+		u.record = old
+	} else {
+		u.record = checkpoint.Upload{RandomID: randomID()}
+	}
+	u.mu.Unlock()
+	if fresh {
 		return nil
 	}
-	j.parts = map[int]bool{}
-	j.rec = checkpoint.Upload{
-		FileID: randomID(), RandomID: randomID(), PartSize: uploadPartSize, Big: j.big(), Source: j.source, Started: time.Now(),
-	}
-	return j.r.commits.wait(nil, func(b *checkpoint.Batch) { b.PutUpload(j.key, j.rec) })
+	return u.restart()
 }
 
-// randomID is a random number that is not 0.
+// restart forgets all parts and chooses a new file id. The message keeps its
+// random id: should it have been sent, it is not sent again.
+func (u *upload) restart() error {
+	u.mu.Lock()
+	u.record = checkpoint.Upload{
+		FileID: randomID(), RandomID: u.record.RandomID, PartSize: uploadPartSize,
+		Big: u.since.Size > smallUpload, Source: u.since, Started: time.Now().UTC(),
+		Parts: make(map[int]bool),
+	}
+	record := u.record
+	u.mu.Unlock()
+	return u.run.commits.wait(nil, func(b *checkpoint.Batch) {
+		b.ForgetUpload(u.key)
+		b.PutUpload(u.key, record)
+	})
+}
+
+// randomID is a random number other than 0.
 func randomID() int64 {
 	for {
 		var b [8]byte
@@ -164,171 +186,177 @@ func randomID() int64 {
 	}
 }
 
-// unchanged says whether the source is still the file that was opened.
-func (j *upload) unchanged() error {
-	fi, err := os.Stat(j.u.Path)
+func (u *upload) count() int {
+	return int((u.since.Size + uploadPartSize - 1) / uploadPartSize)
+}
+
+func (u *upload) length(n int) int {
+	return int(min(uploadPartSize, u.since.Size-int64(n)*uploadPartSize))
+}
+
+// unchanged fails with ErrChanged if the source is not what it was.
+func (u *upload) unchanged() error {
+	open, err := u.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(u.u.Path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrChanged, err)
 	}
-	if !identity(fi).Equal(j.source) {
+	if !identify(open).Equal(u.since) || !os.SameFile(open, named) {
 		return ErrChanged
 	}
 	return nil
 }
 
-// move sends a part.
-func (j *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
-	conn, err := j.r.session(ctx, s.Route, s.Conn)
-	if err != nil {
-		return nil, err
-	}
-	buf, ok := j.buffers.Get().(*[uploadPartSize]byte)
-	if !ok {
-		buf = new([uploadPartSize]byte)
-	}
-	defer j.buffers.Put(buf)
-	b := buf[:s.Part.Size]
-	if _, err := j.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
-	}
-	if err := j.unchanged(); err != nil {
-		return nil, err
-	}
-	var q tl.Method[bool] = &api.UploadSaveFilePartRequest{FileID: j.rec.FileID, FilePart: int32(s.Part.N), Bytes: b}
-	if j.big() {
-		q = &api.UploadSaveBigFilePartRequest{
-			FileID: j.rec.FileID, FilePart: int32(s.Part.N), Bytes: b,
-			FileTotalParts: int32(partCount(j.size.Load(), uploadPartSize)),
-		}
-	}
-	err = call(ctx, conn, q, func(saved bool) error {
-		if !saved {
-			return errServer
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	j.front.offer(s.Part.N, b)
-	return &sentPart{j: j, n: s.Part.N, bytes: s.Part.Size}, nil
+// A confirmed is a part that the server has.
+type confirmed struct {
+	u *upload
+	n int
 }
 
-// A sentPart is a part that the server has confirmed.
-type sentPart struct {
-	j     *upload
-	n     int
-	bytes int64
-}
+func (p *confirmed) size() int64 { return int64(p.u.length(p.n)) }
+func (p *confirmed) release()    {}
+func (p *confirmed) stored()     { p.u.hash.catchUp(p.u.run.ctx()) }
 
-func (p *sentPart) size() int64 { return p.bytes }
-func (p *sentPart) release()    {}
-func (p *sentPart) stored()     {}
-
-func (p *sentPart) store() error {
-	p.j.mu.Lock()
-	p.j.parts[p.n] = true
-	p.j.mu.Unlock()
-	p.j.r.commits.do(func(b *checkpoint.Batch) { b.Sent(p.j.key, p.n) })
+// store has the confirmed part recorded.
+func (p *confirmed) store() error {
+	p.u.mu.Lock()
+	p.u.record.Parts[p.n] = true
+	p.u.mu.Unlock()
+	p.u.hash.mark(p.n)
+	p.u.run.commits.mark(nil, p.size(), func(b *checkpoint.Batch) { b.Sent(p.u.key, p.n) })
 	return nil
 }
 
-// finish sends the message. The random id was recorded before the first part,
-// so however often this is repeated, there will be one message.
-func (j *upload) finish(ctx context.Context) (FileResult, error) {
-	sum, err := j.hash(ctx)
+// move sends one part.
+func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
+	if err := u.unchanged(); err != nil {
+		return nil, err
+	}
+	b := make([]byte, u.length(s.Part.N))
+	if _, err := u.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	conn, err := u.run.session(ctx, s.Route, s.Conn)
+	if err != nil {
+		return nil, err
+	}
+	saved := false
+	err = call(ctx, conn, u.saveRequest(s.Part.N, b), func(ok bool) error { saved = ok; return nil })
+	if err != nil {
+		return nil, err
+	}
+	if !saved {
+		return nil, fmt.Errorf("%w: it could not save the part", errServer)
+	}
+	return &confirmed{u: u, n: s.Part.N}, nil
+}
+
+func (u *upload) saveRequest(n int, b []byte) tl.Method[bool] {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.record.Big {
+		return &api.UploadSaveBigFilePartRequest{
+			FileID: u.record.FileID, FilePart: int32(n), FileTotalParts: int32(u.count()), Bytes: b,
+		}
+	}
+	return &api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n), Bytes: b}
+}
+
+// finish sends the message. Should the server miss parts by then, they are
+// sent again.
+func (u *upload) finish(ctx context.Context) (FileResult, error) {
+	if u.tries++; u.tries > maxResends {
+		return FileResult{}, errors.New("transfer: the server keeps losing parts of the upload")
+	}
+	sum, err := u.hash.result(ctx)
+	if err != nil {
+		return FileResult{}, fmt.Errorf("hash: %w", err)
+	}
+	file, err := u.inputFile()
 	if err != nil {
 		return FileResult{}, err
 	}
-	if err := j.unchanged(); err != nil {
-		return FileResult{}, errors.Join(err, j.forget())
-	}
-	in, err := j.inputFile()
-	if err != nil {
+	if err := u.unchanged(); err != nil {
 		return FileResult{}, err
 	}
-	id, _, err := j.r.tg.SendUploaded(ctx, j.u.To, telegram.Uploaded{
-		InputFile: in, Name: j.u.Name, MimeType: j.mime(), Caption: j.u.Caption, Size: j.size.Load(),
-		RandomID: j.rec.RandomID, ForceFile: true,
+	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, telegram.Uploaded{
+		InputFile: file, Name: u.name, MimeType: u.mimeType(), Caption: u.u.Caption,
+		RandomID: u.record.RandomID, Size: u.since.Size, ForceFile: true,
 	})
-	var lost *telegram.PartMissingError
-	switch {
-	case errors.As(err, &lost):
-		return FileResult{}, j.again(lost)
-	case err != nil:
-		return FileResult{}, fmt.Errorf("send: %w", err)
+	var missing *telegram.PartMissingError
+	if errors.As(err, &missing) {
+		return FileResult{}, u.lose(missing.Part)
+	}
+	if err != nil && id == 0 {
+		return FileResult{}, err
+	}
+	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.ForgetUpload(u.key) }); err != nil {
+		return FileResult{}, err
 	}
 	res := FileResult{
-		ID: j.rec.FileID, Origin: telegram.Origin{Peer: j.u.To, MessageID: id}, Path: j.u.Path,
-		Size: j.size.Load(), SHA256: sum, Date: time.Now(), MessageID: id,
+		ID: sent.ID, Path: u.u.Path, Size: u.since.Size, SHA256: sum, MessageID: id, Date: time.Now().UTC(),
+		Origin: telegram.Origin{Peer: u.u.To, MessageID: id},
 	}
-	if err := j.forget(); err != nil {
-		return res, err
-	}
-	j.r.finMu.Lock()
-	defer j.r.finMu.Unlock()
-	return res, j.finished(res)
+	return res, u.run.tell(u, res)
 }
 
-// hash is the SHA-256 of the source. Parts sent in an earlier run are read for it.
-func (j *upload) hash(ctx context.Context) ([32]byte, error) {
-	j.front.mu.Lock()
-	for n := range j.front.have {
-		j.front.have[n] = true // they all are in the source
+// lose takes in that the server no longer has a part. If it seems to have lost
+// more than a few, all are sent again.
+func (u *upload) lose(part int) error {
+	if part <= 0 || part >= u.count() || u.tries > manyMissing {
+		if err := u.restart(); err != nil {
+			return err
+		}
+		return errMore
 	}
-	j.front.mu.Unlock()
-	return j.front.result(ctx)
-}
-
-// again has a part that the server has lost sent once more.
-func (j *upload) again(lost *telegram.PartMissingError) error {
-	if j.missing++; j.missing > maxMissing || lost.Part < 0 || lost.Part >= partCount(j.size.Load(), uploadPartSize) {
-		return errors.Join(fmt.Errorf("send: %w", lost), j.forget())
-	}
-	j.mu.Lock()
-	delete(j.parts, lost.Part)
-	j.mu.Unlock()
-	j.r.commits.do(func(b *checkpoint.Batch) { b.Unsent(j.key, lost.Part) })
+	u.mu.Lock()
+	delete(u.record.Parts, part)
+	u.mu.Unlock()
+	u.run.commits.do(func(b *checkpoint.Batch) { b.Unsent(u.key, part) })
 	return errMore
 }
 
-func (j *upload) inputFile() (api.InputFileClass, error) {
-	parts := int32(partCount(j.size.Load(), uploadPartSize))
-	if j.big() {
-		return &api.InputFileBig{ID: j.rec.FileID, Parts: parts, Name: j.u.Name}, nil
+// inputFile names the uploaded parts to the server.
+func (u *upload) inputFile() (api.InputFileClass, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	parts := int32(u.count())
+	if u.record.Big {
+		return &api.InputFileBig{ID: u.record.FileID, Parts: parts, Name: u.name}, nil
 	}
 	sum := md5.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(j.file, 0, j.size.Load())); err != nil {
+	if _, err := io.Copy(sum, io.NewSectionReader(u.file, 0, u.since.Size)); err != nil {
 		return nil, err
 	}
-	return &api.InputFile{ID: j.rec.FileID, Parts: parts, Name: j.u.Name, MD5Checksum: hex.EncodeToString(sum.Sum(nil))}, nil
+	return &api.InputFile{
+		ID: u.record.FileID, Parts: parts, Name: u.name, MD5Checksum: hex.EncodeToString(sum.Sum(nil)),
+	}, nil
 }
 
-func (j *upload) mime() string {
-	if j.u.MimeType != "" {
-		return j.u.MimeType
+// mimeType is what the caller says, or what the content looks like.
+func (u *upload) mimeType() string {
+	if u.u.MimeType != "" {
+		return u.u.MimeType
 	}
-	m, err := mimetype.DetectReader(io.NewSectionReader(j.file, 0, j.size.Load()))
+	m, err := mimetype.DetectReader(io.NewSectionReader(u.file, 0, u.since.Size))
 	if err != nil {
 		return "application/octet-stream"
 	}
 	return m.String()
 }
 
-// forget ends the record: the message is sent, or the upload is void.
-func (j *upload) forget() error {
-	return j.r.commits.wait(nil, func(b *checkpoint.Batch) { b.ForgetUpload(j.key) })
-}
-
-func (j *upload) finished(res FileResult) error {
-	if j.u.Finished == nil {
+func (u *upload) finished(res FileResult) error {
+	if u.u.Finished == nil {
 		return nil
 	}
-	return j.u.Finished(res)
+	return u.u.Finished(res)
 }
 
-func (j *upload) close() {
-	if j.file != nil {
-		_ = j.file.Close() // only read
+func (u *upload) close() {
+	if u.file != nil {
+		_ = u.file.Close() // it was only read
 	}
 }

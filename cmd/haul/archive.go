@@ -116,17 +116,16 @@ func archiveDownloads(ctx context.Context, a *account, s *selection, peer telegr
 	return func(yield func(transfer.Download, error) bool) {
 		for m, err := range s.messages(ctx, a.client, peer) {
 			if err == nil {
-				err = folder.Message(m)
+				_, err = folder.AddMessage(m)
 			}
 			if err != nil {
 				yield(transfer.Download{}, err)
 				return
 			}
-			for n := range m.Files {
-				f := &m.Files[n]
+			for _, f := range m.Files {
 				d := transfer.Download{
-					File: *f, Dir: folder.Root(), Path: archive.Path(f, n),
-					Finished: func(res transfer.FileResult) error { return folder.File(f, res) },
+					File: f, Dir: folder.Root(), Path: folder.Path(f),
+					Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
 				}
 				if !yield(d, nil) {
 					return
@@ -179,9 +178,10 @@ func download(ctx context.Context, c *cli.Context, a *account) error {
 		return err
 	}
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
-		for i := range files {
-			f := &files[i]
-			if !yield(transfer.Download{File: *f, Dir: root, Path: archive.Path(f, 0)}, nil) {
+		for _, f := range files {
+			// The number of the message tells files of one name apart.
+			name := strconv.Itoa(f.Origin.MessageID) + "_" + transfer.SafeName(f.Name)
+			if !yield(transfer.Download{File: f, Dir: root, Path: name}, nil) {
 				return
 			}
 		}

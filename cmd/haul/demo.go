@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -170,7 +171,7 @@ func (d *demonstration) run() error {
 // what the cluster says it is.
 func (d *demonstration) verifyArchive() error {
 	folder := filepath.Join(d.dir, dctest.BigChannel)
-	entries, err := archive.ReadManifest(folder)
+	entries, err := readManifest(filepath.Join(folder, archive.ManifestName))
 	if err != nil {
 		return err
 	}
@@ -199,6 +200,25 @@ func (d *demonstration) verifyArchive() error {
 		d.verified++
 	}
 	return nil
+}
+
+func readManifest(path string) ([]archive.Entry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var list []archive.Entry
+	for d := json.NewDecoder(f); ; {
+		var e archive.Entry
+		switch err := d.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return list, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		list = append(list, e)
+	}
 }
 
 // roundTrip uploads a file of noise, fetches it back and compares.

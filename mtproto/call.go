@@ -26,7 +26,6 @@ type call struct {
 	container int64 // the container it was sent in, or 0
 	sentAt    time.Time
 	acked     bool // the server has it
-	inited    bool // it was sent in Init's wrapper, or after an answer
 	tries     int
 	done      chan outcome // of size 1: the first outcome wins, nobody blocks
 }

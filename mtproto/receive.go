@@ -74,6 +74,7 @@ func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
 		return nil
 	case tooOld:
 		return violated("message older than all that are remembered")
+	case fresh:
 	}
 	inner, err := unpack(m)
 	if err != nil {

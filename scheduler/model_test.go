@@ -248,7 +248,7 @@ func (w *twin) overdue(c *Core, a *twinAttempt) bool {
 func (w *twin) forgetOld() {
 	keep := w.attempts[:0]
 	for _, a := range w.attempts {
-		if !(a.cancelled || a.answered && (!a.accepted || a.done)) {
+		if !a.cancelled && (!a.answered || a.accepted && !a.done) {
 			keep = append(keep, a)
 		}
 	}

@@ -34,8 +34,10 @@ func testDatacenters() *Datacenters {
 	return &Datacenters{
 		Name: "fake", HomeDC: 2, Test: true, PublicKeys: []string{testPEM()},
 		DC: []DC{
-			{ID: 2, Address: "192.0.2.2:443"}, {ID: 4, Address: "192.0.2.4:443"},
-			{ID: 4, Address: "192.0.2.44:443", MediaOnly: true}, {ID: 203, Address: "192.0.2.203:443", CDN: true},
+			{ID: 2, Address: "192.0.2.2:443"},
+			{ID: 4, Address: "192.0.2.4:443"},
+			{ID: 4, Address: "192.0.2.44:443", MediaOnly: true},
+			{ID: 203, Address: "192.0.2.203:443", CDN: true},
 		},
 	}
 }

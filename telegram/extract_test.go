@@ -278,7 +278,7 @@ func FuzzMessage(f *testing.F) {
 			FileReference: []byte{1}, Sizes: []api.PhotoSizeClass{&api.PhotoSizeProgressive{Type: "y", W: 5, H: 5, Sizes: []int32{-1}}},
 		}, Video: doc},
 	} {
-		f.Add([]byte(tl.Marshal(&api.Message{ID: 1, PeerID: &api.PeerUser{UserID: 2}, Media: media})))
+		f.Add(tl.Marshal(&api.Message{ID: 1, PeerID: &api.PeerUser{UserID: 2}, Media: media}))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := tl.NewDecoder(b)

@@ -25,7 +25,6 @@ type fakeTelegram struct {
 	mu       sync.Mutex
 	calls    []fakeCall
 	sessions []*fakeSession
-	known    map[int64]bool // auth keys by id; nil: all
 	options  []api.DcOption
 }
 
@@ -103,14 +102,6 @@ func (s *fakeSession) KeyState() mtproto.KeyState { return s.key }
 func newResponse(body []byte) *mtproto.Response   { return mtproto.NewResponse(body) }
 func rpcErr(code int, typ string, arg int) error {
 	return &mtproto.RPCError{Code: code, Type: typ, Arg: arg}
-}
-func boxed(id uint32, fields ...tl.Object) tl.Object {
-	var e tl.Encoder
-	e.ID(id)
-	for _, f := range fields {
-		f.Encode(&e)
-	}
-	return tl.Raw(e.Bytes())
 }
 
 // vector is the answer of methods that have a vector for one.

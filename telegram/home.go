@@ -136,7 +136,7 @@ func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
 // onUpdate runs on the session's reader: it must not block.
 func (c *Client) onUpdate(body tl.Raw) {
 	if u := body.TypeID(); u == (&api.UpdateShort{}).TypeID() && len(body) >= 8 {
-		switch tl.Raw(body[4:]).TypeID() {
+		switch body[4:].TypeID() {
 		case (&api.UpdateConfig{}).TypeID(), (&api.UpdateDcOptions{}).TypeID():
 			c.config.expire()
 		}

@@ -1,7 +1,6 @@
 package telegram
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -190,6 +189,3 @@ func (k *keeper) forgetName(username string) {
 	k.mu.Unlock()
 	k.touch()
 }
-
-// errNoStore is a Config without a SessionStore.
-var errNoStore = errors.New("telegram: no session store")

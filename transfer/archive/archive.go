@@ -1,0 +1,290 @@
+// Package archive keeps the folder that a chat is archived to: its files, and
+// beside them manifest.jsonl, a line for each file, and messages.jsonl, a line
+// for each message. Lines are only ever appended, whole, and nothing is
+// written twice, so archiving again adds what is new.
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl/schema"
+	"github.com/tghaul/haul/transfer"
+)
+
+// Names of the two lists in an archive's folder. No file of a chat can have
+// them, since those begin with the number of their message.
+const (
+	ManifestName = "manifest.jsonl"
+	MessagesName = "messages.jsonl"
+)
+
+// An Entry is a line of the manifest: a file that is complete.
+type Entry struct {
+	Chat     int64  `json:"chat"` // marked id
+	Message  int    `json:"message"`
+	Document int64  `json:"document,string"`
+	Path     string `json:"path"` // relative to the manifest, with slashes
+	Size     int64  `json:"size"`
+	SHA256   string `json:"sha256"` // in hexadecimal
+	Date     string `json:"date"`   // of the file, RFC 3339
+	// Name is what the sender called the file, if Path does not tell.
+	Name string `json:"name,omitempty"`
+}
+
+// An Archive is the folder of one chat. It is safe for concurrent use. Close
+// it when done.
+type Archive struct {
+	root *os.Root
+	chat int64 // marked id
+
+	mu       sync.Mutex
+	names    transfer.Names
+	entries  map[fileKey]Entry
+	paths    map[fileKey]string // given away in this run, no entry yet
+	messages idSet
+	manifest *os.File
+	history  *os.File
+}
+
+type fileKey struct {
+	message  int
+	document int64
+}
+
+// Open opens the archive of a chat in its folder below dir, and makes both if
+// they do not exist. What is in the folder already is looked through once. A
+// line that was cut off by a crash is removed.
+func Open(dir string, peer telegram.Peer) (*Archive, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	base, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	defer base.Close() //nolint:errcheck // nothing was written through it
+	name := FolderName(peer)
+	if err := base.MkdirAll(name, 0o755); err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	root, err := base.OpenRoot(name)
+	if err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	a := &Archive{
+		root: root, chat: peer.MarkedID(),
+		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
+	}
+	if err := a.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("archive %s: %w", filepath.Join(dir, name), err), a.Close())
+	}
+	return a, nil
+}
+
+// FolderName is the folder of a chat: its username if it has one, since that
+// is what people type, and else its marked id. Titles change too easily.
+func FolderName(p telegram.Peer) string {
+	if p.Username != "" {
+		return transfer.SafeName(p.Username)
+	}
+	return strconv.FormatInt(p.MarkedID(), 10)
+}
+
+// Root is the chat's folder. It stays the archive's.
+func (a *Archive) Root() *os.Root { return a.root }
+
+func (a *Archive) load() (err error) {
+	a.manifest, err = openList(a.root, ManifestName, func(line []byte) error {
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		a.entries[fileKey{e.Message, e.Document}] = e
+		a.names.Reserve(e.Path)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", ManifestName, err)
+	}
+	a.history, err = openList(a.root, MessagesName, func(line []byte) error {
+		var m struct {
+			ID int `json:"id"`
+		}
+		if err := json.Unmarshal(line, &m); err != nil {
+			return err
+		}
+		a.messages.add(m.ID)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", MessagesName, err)
+	}
+	return nil
+}
+
+// openList opens a list for appending and reads what it has. A last line
+// without an end is cut off: it was being written when the program ended.
+func openList(root *os.Root, name string, use func(line []byte) error) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	end, err := readLines(f, use)
+	if err == nil {
+		err = f.Truncate(end)
+	}
+	if err == nil {
+		_, err = f.Seek(end, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// readLines returns where the last whole line ends.
+func readLines(r io.Reader, use func(line []byte) error) (end int64, err error) {
+	br := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := br.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return end, nil
+		}
+		if err != nil {
+			return end, err
+		}
+		if err := use(bytes.TrimSpace(line)); err != nil {
+			return end, fmt.Errorf("line %d: %w", n, err)
+		}
+		end += int64(len(line))
+	}
+}
+
+// Path is the name for a file in the archive: the number of its message, then
+// what the sender called it, made safe. The same file gets the same name in
+// every run, whatever else is selected.
+func (a *Archive) Path(f telegram.File) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := fileKey{f.Origin.MessageID, f.ID}
+	if e, ok := a.entries[key]; ok {
+		return e.Path
+	}
+	if p, ok := a.paths[key]; ok {
+		return p
+	}
+	p := a.names.Take(strconv.Itoa(f.Origin.MessageID)+"_"+f.Name, f.ID)
+	a.paths[key] = p
+	return p
+}
+
+// Has reports whether the archive has a file: it is in the manifest, and on
+// disk with the same size.
+func (a *Archive) Has(f telegram.File) bool {
+	a.mu.Lock()
+	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	a.mu.Unlock()
+	if !ok || e.Size != f.Size {
+		return false
+	}
+	fi, err := a.root.Lstat(e.Path)
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == e.Size
+}
+
+// AddMessage appends a message to messages.jsonl, unless it is there: the
+// whole message as the server sent it, printed from the schema. It reports
+// whether it was new.
+func (a *Archive) AddMessage(m *telegram.Message) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.messages.has(m.ID) {
+		return false, nil
+	}
+	line, n, err := schema.AppendJSON(nil, m.Raw)
+	if err == nil && n != len(m.Raw) {
+		err = fmt.Errorf("%d bytes after the message", len(m.Raw)-n)
+	}
+	if err != nil {
+		return false, fmt.Errorf("archive: message %d: %w", m.ID, err)
+	}
+	if err := appendLine(a.history, line); err != nil {
+		return false, fmt.Errorf("archive: %w", err)
+	}
+	a.messages.add(m.ID)
+	return true, nil
+}
+
+// AddFile appends a finished file to the manifest, unless it is there just so.
+// It fits transfer.Download.Finished.
+func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
+	e := Entry{
+		Chat: a.chat, Message: f.Origin.MessageID, Document: f.ID, Path: res.Path, Size: res.Size,
+		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339),
+	}
+	if name, ok := transfer.UnescapeName(res.Path); !ok || name != strconv.Itoa(e.Message)+"_"+f.Name {
+		e.Name = f.Name
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := fileKey{e.Message, e.Document}
+	if old, ok := a.entries[key]; ok && old == e {
+		return nil
+	}
+	if err := appendLine(a.manifest, line); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	a.entries[key] = e
+	delete(a.paths, key)
+	return nil
+}
+
+// appendLine writes a line in one call. If that fails the file is put back to
+// where it was, so that there is never half a line with something after it.
+func appendLine(f *os.File, line []byte) error {
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(append(line, '\n')); err != nil {
+		_, back := f.Seek(at, io.SeekStart)
+		return errors.Join(err, f.Truncate(at), back)
+	}
+	return nil
+}
+
+// Close makes both lists durable and closes them. It may be called twice.
+func (a *Archive) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for _, f := range []*os.File{a.manifest, a.history} {
+		if f != nil {
+			errs = append(errs, f.Sync(), f.Close())
+		}
+	}
+	a.manifest, a.history = nil, nil
+	errs = append(errs, a.root.Close())
+	for i, err := range errs {
+		if errors.Is(err, fs.ErrClosed) {
+			errs[i] = nil
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -134,7 +134,7 @@ func (c *Cluster) serve(ctx context.Context) error {
 		}
 		c.dcs[dc.ID] = mtserver.NewDC(mtserver.Config{
 			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log,
-			AcceptOldHandshake: c.cfg.AcceptOldHandshake, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
+			AcceptOldHandshake: c.cfg.AcceptOldHandshake, AnyEnvironment: !c.cfg.StrictEnvironment, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
 			Faults: c.wireFaults(),
 			Shape:  mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
 		})
@@ -284,6 +284,18 @@ func (c *Cluster) Files() []FileInfo {
 		}
 	}
 	return list
+}
+
+// LastMessage is the id of the newest message of a channel, 0 if there is none.
+func (c *Cluster) LastMessage(channel string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range c.world.channels {
+		if ch.cfg.Username == channel {
+			return ch.top()
+		}
+	}
+	return 0
 }
 
 // Uploaded lists the files that clients have sent.

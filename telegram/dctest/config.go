@@ -42,6 +42,9 @@ type Config struct {
 	// AcceptOldHandshake also takes the forms of the key exchange that the
 	// real servers have given up.
 	AcceptOldHandshake bool `json:"accept_old_handshake"`
+	// StrictEnvironment refuses clients that leave out the 10000 of test
+	// servers when they name a DC: many can only be told addresses and keys.
+	StrictEnvironment bool `json:"strict_environment"`
 
 	StateDir string       `json:"-"` // keys, authorisations and uploads survive in it; none if ""
 	Listen   string       `json:"-"` // address of each listener; "127.0.0.1:0" if ""

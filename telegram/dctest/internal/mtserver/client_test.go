@@ -99,16 +99,17 @@ func (e *env) addKey(temp time.Duration) *crypto.AuthKey {
 // A client is the least that can talk to the server: it keeps no state but
 // what its next message needs, so that tests can break every rule.
 type client struct {
-	t       *testing.T
-	conn    *transport.Conn
-	key     *crypto.AuthKey
-	salt    int64
-	session int64
-	lastID  int64
-	content int32
-	inbox   []message
-	skipped []message          // service messages that expect passed over
-	answers map[int64]struct{} // msg_ids of the rpc_results received
+	t        *testing.T
+	conn     *transport.Conn
+	key      *crypto.AuthKey
+	salt     int64
+	session  int64
+	lastID   int64
+	content  int32
+	inbox    []message
+	patience time.Duration      // how long read waits, 2 s at least
+	skipped  []message          // service messages that expect passed over
+	answers  map[int64]struct{} // msg_ids of the rpc_results received
 }
 
 // A message is one message from the server, out of its container.
@@ -241,7 +242,7 @@ var errQuiet = errors.New("nothing came")
 // read returns the next message from the server.
 func (c *client) read() (message, error) {
 	for len(c.inbox) == 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(max(c.patience, 2*time.Second)))
 		frame, err := c.conn.ReadFrame(func(n int) []byte { return make([]byte, n) })
 		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 			return message{}, errQuiet

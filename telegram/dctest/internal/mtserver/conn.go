@@ -39,6 +39,7 @@ type serverConn struct {
 	frames *transport.Conn
 	remote string
 	held   *semaphore.Weighted
+	excess bool          // more connections than the DC takes: it gets -429
 	deaf   bool          // a last transport error was queued: what comes is not looked at; the reader's
 	served bool          // a frame was handled; the reader's
 	wake   chan struct{} // room for one: a signal that the writer should look again

@@ -23,6 +23,7 @@ type Config struct {
 	Keys               *KeyStore        // nil: an empty one
 	Handler            Handler          // answers the API
 	Now                func() time.Time // server time; nil: time.Now
+	AnyEnvironment     bool             // of a test DC: clients may also name it without the 10000, as a production one
 	AcceptOldHandshake bool             // also req_pq, inner data without a DC id, and the SHA-1 padding
 	SaltLifetime       time.Duration    // 0: 30 minutes; a salt stays valid as long again
 	MaxConns           int              // more connections at once get -429; 0: no limit
@@ -178,7 +179,8 @@ func (d *DC) addConn(c *serverConn) bool {
 	d.running.Add(1)
 	d.conns[c] = struct{}{}
 	d.stats.connections.Add(1)
-	d.stats.open.Add(1)
+	open := d.stats.open.Add(1)
+	c.excess = d.cfg.MaxConns > 0 && open > int64(d.cfg.MaxConns)
 	return true
 }
 

@@ -237,7 +237,7 @@ func (d *DC) openInner(x *exchange, encrypted []byte, mediaOnly bool) error {
 		return refuse("wrong nonce in the inner data")
 	case in.temp && (in.expiresIn <= 0 || in.lifetime() > maxTempLifetime):
 		return refuse("expires_in is %d", in.expiresIn)
-	case in.hasDC && in.dc != d.wireID(mediaOnly):
+	case in.hasDC && !d.named(in.dc, mediaOnly):
 		return &handshakeError{code: transportWrongDC, why: fmt.Sprintf("DC id %d, want %d", in.dc, d.wireID(mediaOnly))}
 	}
 	x.newNonce, x.temp, x.lifetime = in.newNonce, in.temp, in.lifetime()
@@ -255,6 +255,18 @@ func (d *DC) wireID(mediaOnly bool) int32 {
 		id = -id
 	}
 	return id
+}
+
+// named says whether a client that names DC id means this one.
+func (d *DC) named(id int32, mediaOnly bool) bool {
+	own := d.wireID(mediaOnly)
+	if id == own {
+		return true
+	}
+	if !d.cfg.AnyEnvironment {
+		return false
+	}
+	return id == int32(d.cfg.ID) || id == -int32(d.cfg.ID) && own < 0
 }
 
 // decryptInner undoes RSA_PAD, or the old padding if that is accepted.

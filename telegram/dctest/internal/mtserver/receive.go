@@ -48,7 +48,7 @@ func (c *serverConn) handleFrame(ctx context.Context, f *frameBuf, quick bool) e
 
 // refusal is the transport error that a new connection gets, 0 for none.
 func (c *serverConn) refusal() int32 {
-	if limit := c.dc.cfg.MaxConns; limit > 0 && c.dc.stats.open.Load() > int64(limit) {
+	if c.excess {
 		return transportFlood
 	}
 	if hook := c.dc.cfg.Faults.RefuseConn; hook != nil {

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/cmd/haul/internal/vault"
+	"github.com/tghaul/haul/telegram"
+)
+
+// An account is one account's place in the store, opened and locked, with a
+// connection to Telegram.
+type account struct {
+	store  *checkpoint.Store
+	vault  *vault.Vault
+	client *telegram.Client
+	closes []func()
+}
+
+var accountName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func storeDir(c *cli.Context) (string, error) {
+	if dir := c.String("store"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the store: %w; name one with --store", err)
+	}
+	return filepath.Join(dir, "haul"), nil
+}
+
+// Of a test environment nobody checks the app; elsewhere it must be the user's own.
+const (
+	testAppID   = 1
+	testAppHash = "00000000000000000000000000000000"
+)
+
+// openAccount opens the account that the flags name, and connects.
+func openAccount(c *cli.Context) (*account, error) {
+	name := c.String("account")
+	if !accountName.MatchString(name) {
+		return nil, usagef("--account %q: use letters, digits, - and _", name)
+	}
+	if c.String("datacenters") == "" {
+		return nil, telegram.ErrNoDatacenters
+	}
+	datacenters, err := telegram.LoadDatacenters(c.String("datacenters"))
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	appID, appHash := c.Int("app-id"), c.String("app-hash")
+	if datacenters.Test && appID == 0 {
+		appID, appHash = testAppID, testAppHash
+	}
+	if appID <= 0 || appHash == "" {
+		return nil, usagef("an app id and hash of your own are needed: get them at my.telegram.org, " +
+			"\"API development tools\", and set HAUL_APP_ID and HAUL_APP_HASH")
+	}
+	log, closeLog, err := logger(c)
+	if err != nil {
+		return nil, err
+	}
+	a := &account{closes: []func(){closeLog}}
+	dir, err := storeDir(c)
+	if err == nil {
+		err = a.open(filepath.Join(dir, "accounts", name))
+	}
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	a.client, err = telegram.Dial(c.Context, telegram.Config{
+		AppID: appID, AppHash: appHash, Session: a.vault, Datacenters: datacenters, PFS: c.Bool("pfs"),
+		AppVersion: version, Log: log, MaxFloodWait: maxFlood(c),
+		OnFloodWait: func(method string, dc int, wait time.Duration) {
+			if !c.Bool("json") && !c.Bool("quiet") {
+				_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
+			}
+		},
+	})
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// maxFlood is the longest flood wait that is waited out.
+func maxFlood(c *cli.Context) time.Duration {
+	if d := c.Duration("max-wait"); d > 0 {
+		return d
+	}
+	return 24 * time.Hour
+}
+
+func (a *account) open(dir string) error {
+	var err error
+	if a.vault, err = vault.Open(dir); err != nil {
+		return err
+	}
+	a.store, err = checkpoint.Open(filepath.Join(dir, "checkpoint"), checkpoint.Options{})
+	return err
+}
+
+// signedIn fails unless somebody is.
+func (a *account) signedIn() error {
+	if !a.client.LoggedIn() {
+		return telegram.ErrNotLoggedIn
+	}
+	return nil
+}
+
+func (a *account) close() {
+	if a.client != nil {
+		_ = a.client.Close()
+	}
+	if a.store != nil {
+		_ = a.store.Close()
+	}
+	for _, f := range a.closes {
+		f()
+	}
+}
+
+// withAccount runs f with the account of the flags, signed in.
+func withAccount(c *cli.Context, f func(ctx context.Context, a *account) error) error {
+	if err := applyCommandConfig(c); err != nil {
+		return err
+	}
+	a, err := openAccount(c)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := a.signedIn(); err != nil {
+		return err
+	}
+	return f(c.Context, a)
+}
+
+func loginCommand() *cli.Command {
+	return &cli.Command{
+		Name: "login", Usage: "sign in", OnUsageError: usageError,
+		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\nExample:\n" +
+			"   haul --datacenters dc.json login -T bot --token 1:sim",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Value: "bot", Usage: "how to sign in: bot", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
+			&cli.StringFlag{Name: "token", Usage: "token of the bot, from @BotFather", EnvVars: []string{"HAUL_TOKEN"}},
+		},
+		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
+			switch {
+			case c.String("type") != "bot":
+				return usagef("-T %s: only bot is possible in this version", c.String("type"))
+			case c.String("token") == "":
+				return usagef("--token or HAUL_TOKEN is needed")
+			}
+			a, err := openAccount(c)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			user, err := a.client.LoginBot(c.Context, c.String("token"))
+			if err != nil {
+				return err
+			}
+			if !c.Bool("quiet") && !c.Bool("json") {
+				_, err = fmt.Fprintf(c.App.Writer, "signed in as @%s (bot %d)\n", user.Username, user.ID)
+			}
+			return err
+		},
+	}
+}
+
+func accountsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "accounts", Usage: "list the accounts of the store", OnUsageError: usageError,
+		Description: "Example:\n   haul accounts",
+		Action: func(c *cli.Context) error {
+			dir, err := storeDir(c)
+			if err != nil {
+				return err
+			}
+			entries, err := os.ReadDir(filepath.Join(dir, "accounts"))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			for _, e := range entries {
+				if err := showAccount(c, filepath.Join(dir, "accounts", e.Name()), e.Name()); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func showAccount(c *cli.Context, dir, name string) error {
+	v, err := vault.Open(dir)
+	if err != nil {
+		return err
+	}
+	s, err := v.Load()
+	if err != nil {
+		return err
+	}
+	state := "not signed in"
+	if s != nil && s.User != nil {
+		state = fmt.Sprintf("%d @%s, home DC %d", s.User.ID, s.User.Username, s.HomeDC)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s\t%s\n", name, state)
+	return err
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
+)
+
+func transferFlags() []cli.Flag {
+	return []cli.Flag{
+		intFlag("transfers", 4, "files at once", "l"),
+		intFlag("connections", 4, "connections to each data center", "t"),
+		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
+		boolFlag("verify-server", "compare finished files with the server's hashes"),
+	}
+}
+
+// engine makes the engine that the flags ask for.
+func engine(c *cli.Context, a *account, show display) (*transfer.Engine, error) {
+	if c.Int("transfers") < 1 || c.Int("connections") < 1 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
+		return nil, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
+	}
+	return transfer.New(a.client, transfer.Options{
+		Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
+		VerifyServer: c.Bool("verify-server"), Events: show.event,
+	}), nil
+}
+
+// outcome turns a report into the program's result, and prints a last line.
+func outcome(c *cli.Context, r *transfer.Report, err error) error {
+	if !c.Bool("json") && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.Writer, "%d files done (%s), %d were there, %d failed; %s received in %.1f s\n",
+			r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
+	}
+	if err != nil {
+		return err
+	}
+	if r.FilesFailed > 0 {
+		return &someFailed{failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped}
+	}
+	return nil
+}
+
+func archiveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "archive", Usage: "archive the media and messages of chats", ArgsUsage: "CHAT...", OnUsageError: usageError,
+		Description: "Each chat gets a folder below DIR with its files, manifest.jsonl and messages.jsonl. Running\n" +
+			"it again moves only what is missing.\n\nExample:\n   haul --datacenters dc.json archive @bigchannel -d out --type photo,video",
+		Flags: append(append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...), transferFlags()...),
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usagef("which chat? haul archive @name -d DIR")
+			}
+			return withAccount(c, func(ctx context.Context, a *account) error {
+				s, err := parseSelection(c)
+				if err != nil {
+					return err
+				}
+				return archiveChats(ctx, c, a, s)
+			})
+		},
+	}
+}
+
+// archiveChats archives the chats of the command line in one run.
+func archiveChats(ctx context.Context, c *cli.Context, a *account, s *selection) (err error) {
+	var folders []*archive.Archive
+	defer func() {
+		for _, f := range folders {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	peers := make([]telegram.Peer, c.NArg())
+	for i, name := range c.Args().Slice() {
+		if peers[i], err = a.client.Resolve(ctx, name); err != nil {
+			return err
+		}
+		f, err := archive.Open(c.String("dir"), peers[i])
+		if err != nil {
+			return err
+		}
+		folders = append(folders, f)
+	}
+	show := newDisplay(c)
+	e, err := engine(c, a, show)
+	if err != nil {
+		return err
+	}
+	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
+		for i, peer := range peers {
+			for d, err := range archiveDownloads(ctx, a, s, peer, folders[i]) {
+				if !yield(d, err) {
+					return
+				}
+			}
+		}
+	})
+	show.close()
+	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
+	}
+	return outcome(c, report, err)
+}
+
+// archiveDownloads lists a chat, records its messages and yields its files.
+func archiveDownloads(ctx context.Context, a *account, s *selection, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
+	return func(yield func(transfer.Download, error) bool) {
+		for m, err := range s.messages(ctx, a.client, peer) {
+			if err == nil {
+				_, err = folder.AddMessage(m)
+			}
+			if err != nil {
+				yield(transfer.Download{}, err)
+				return
+			}
+			for _, f := range m.Files {
+				d := transfer.Download{
+					File: f, Dir: folder.Root(), Path: folder.Path(f),
+					Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
+				}
+				if !yield(d, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func dlCommand() *cli.Command {
+	return &cli.Command{
+		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of given messages", ArgsUsage: "LINK...", OnUsageError: usageError,
+		Description: "Example:\n   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out",
+		Flags:       append([]cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}, transferFlags()...),
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
+			}
+			return withAccount(c, func(ctx context.Context, a *account) error { return download(ctx, c, a) })
+		},
+	}
+}
+
+func download(ctx context.Context, c *cli.Context, a *account) error {
+	root, err := openDir(c.String("dir"))
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing is written through it
+	var files []telegram.File
+	for _, link := range c.Args().Slice() {
+		peer, ids, err := a.client.ParseMessageLink(ctx, link)
+		if err != nil {
+			return fmt.Errorf("%s: %w", link, err)
+		}
+		found := len(files)
+		for m, err := range a.client.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
+			if err != nil {
+				return fmt.Errorf("%s: %w", link, err)
+			}
+			files = append(files, m.Files...)
+		}
+		if len(files) == found {
+			return fmt.Errorf("%s: %w", link, transfer.ErrGone)
+		}
+	}
+	show := newDisplay(c)
+	e, err := engine(c, a, show)
+	if err != nil {
+		return err
+	}
+	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
+		for _, f := range files {
+			// The number of the message tells files of one name apart.
+			name := strconv.Itoa(f.Origin.MessageID) + "_" + transfer.SafeName(f.Name)
+			if !yield(transfer.Download{File: f, Dir: root, Path: name}, nil) {
+				return
+			}
+		}
+	})
+	show.close()
+	return outcome(c, report, err)
+}
+
+func upCommand() *cli.Command {
+	return &cli.Command{
+		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and send each as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
+		Description: "An upload that was cut short goes on where it was, and sends one message.\n\nExample:\n" +
+			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
+			stringFlag("caption", "", "caption of each message"),
+		}, transferFlags()...),
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 || c.String("to") == "" {
+				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
+			}
+			return withAccount(c, func(ctx context.Context, a *account) error { return uploadFiles(ctx, c, a) })
+		},
+	}
+}
+
+func uploadFiles(ctx context.Context, c *cli.Context, a *account) error {
+	peer, err := a.client.Resolve(ctx, c.String("to"))
+	if err != nil {
+		return err
+	}
+	show := newDisplay(c)
+	e, err := engine(c, a, show)
+	if err != nil {
+		return err
+	}
+	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
+		for _, path := range c.Args().Slice() {
+			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption")}, nil) {
+				return
+			}
+		}
+	})
+	show.close()
+	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
+		for _, f := range report.Done {
+			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
+		}
+	}
+	return outcome(c, report, err)
+}
+
+// messageName is the link of a message, if it has one.
+func messageName(p telegram.Peer, id int) string {
+	if p.Username != "" {
+		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
+	}
+	return strconv.Itoa(id)
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// flagsFirst moves the flags of a command before its arguments, where the
+// library wants them: people write haul archive @name -d DIR. What follows --
+// stays as it is.
+func flagsFirst(app *cli.App, args []string) []string {
+	at := commandAt(app, args)
+	if at < 0 {
+		return args
+	}
+	cmd := app.Command(args[at])
+	if cmd == nil {
+		return args
+	}
+	var flags, rest []string
+	for i := at + 1; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			rest = append(rest, args[i:]...)
+			break
+		}
+		if len(a) < 2 || a[0] != '-' {
+			rest = append(rest, a)
+			continue
+		}
+		flags = append(flags, a)
+		if takesValue(cmd.Flags, a) && i+1 < len(args) {
+			i++
+			flags = append(flags, args[i])
+		}
+	}
+	if len(rest) > 0 && rest[0] != "--" { // arguments never look like flags to the library
+		flags = append(flags, "--")
+	}
+	return slices.Concat(args[:at+1], flags, rest)
+}
+
+// commandAt is the index of the command, -1 if there is none.
+func commandAt(app *cli.App, args []string) int {
+	for i := 1; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			return -1
+		case len(a) < 2 || a[0] != '-':
+			return i
+		case takesValue(app.Flags, a):
+			i++
+		}
+	}
+	return -1
+}
+
+// takesValue says whether the next argument belongs to the flag a.
+func takesValue(flags []cli.Flag, a string) bool {
+	name := strings.TrimLeft(a, "-")
+	if strings.Contains(name, "=") {
+		return false
+	}
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			_, isBool := f.(*cli.BoolFlag)
+			return !isBool
+		}
+	}
+	return false
+}

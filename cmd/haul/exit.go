@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/cmd/haul/internal/vault"
+	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer"
+)
+
+// Exit codes; README.md lists them. A run that leaves anything undone never ends with 0.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitSomeFailed  = 3
+	exitLogin       = 4
+	exitLongWait    = 5
+	exitLocked      = 6
+	exitInterrupted = 130
+)
+
+// A usageErr is a command line that makes no sense.
+type usageErr struct{ error }
+
+func (e *usageErr) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return &usageErr{fmt.Errorf(format, args...)} }
+
+// someFailed ends a run of which some files failed; they were named before.
+type someFailed struct{ failed, total int }
+
+func (e *someFailed) Error() string {
+	return fmt.Sprintf("%d of %d files failed", e.failed, e.total)
+}
+
+// report tells a person what went wrong and what to do, and returns the exit code.
+func report(w io.Writer, ctx context.Context, err error) int { //nolint:revive // the writer comes first, as in fmt.Fprint
+	code, hint := explain(err)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		_, _ = fmt.Fprintln(w, "haul: interrupted; run it again, it continues where it was")
+		return exitInterrupted
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(w, "haul: %s\n", text(err))
+	}
+	if hint != "" {
+		_, _ = fmt.Fprintf(w, "haul: hint: %s\n", hint)
+	}
+	return code
+}
+
+// explain maps an error to its exit code and to what may be done about it.
+func explain(err error) (code int, hint string) {
+	var (
+		usage  *usageErr
+		some   *someFailed
+		locked *checkpoint.LockedError
+		space  *checkpoint.SpaceError
+		wait   *transfer.WaitError
+	)
+	switch {
+	case err == nil:
+		return exitDone, ""
+	case errors.As(err, &usage):
+		return exitUsage, "haul help COMMAND shows the flags and an example"
+	case errors.As(err, &some):
+		return exitSomeFailed, "run it again to try those files once more; what is done stays done"
+	case errors.As(err, &locked):
+		return exitLocked, fmt.Sprintf("wait for process %d to end, or use another account with -n", locked.PID)
+	case errors.As(err, &space):
+		return exitFailed, "free some space on that disk, or put the store elsewhere with --store"
+	case errors.As(err, &wait):
+		return exitLongWait, "run it again later, it continues; a longer --max-wait waits it out"
+	case errors.Is(err, telegram.ErrNotLoggedIn), errors.Is(err, telegram.ErrLoggedOut), errors.Is(err, mtproto.ErrKeyUnknown):
+		return exitLogin, "haul login -T bot --token TOKEN signs in"
+	case errors.Is(err, telegram.ErrBotToken):
+		return exitFailed, "@BotFather knows the token of your bot"
+	case errors.Is(err, telegram.ErrNoDatacenters):
+		return exitUsage, "haul sim --datacenters-out dc.json makes a simulated one; --datacenters dc.json uses it"
+	case errors.Is(err, telegram.ErrPeerNotFound):
+		return exitFailed, "check the name; private chats must be ones that the account is a member of"
+	case errors.Is(err, telegram.ErrUserOnly):
+		return exitFailed, "bots see only channels that they are members of"
+	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged):
+		return exitFailed, ""
+	case errors.Is(err, mtproto.ErrFloodWait):
+		return exitLongWait, "run it again later"
+	default:
+		return exitFailed, ""
+	}
+}
+
+// text says an error in words for people.
+func text(err error) string {
+	var rpc *mtproto.RPCError
+	if errors.As(err, &rpc) {
+		if wait, ok := rpc.Wait(); ok {
+			return fmt.Sprintf("Telegram asked to wait %v (%s of %s)", wait.Round(time.Second), rpc.Type, rpc.Method)
+		}
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(err, fs.ErrPermission) {
+		return fmt.Sprintf("no permission to %s %s", path.Op, path.Path)
+	}
+	return err.Error()
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/transfer"
+)
+
+// openDir opens a folder to write into, and makes it if there is none.
+func openDir(dir string) (*os.Root, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(dir)
+}
+
+// A listed file is one line of ls --json.
+type listed struct {
+	Message int       `json:"message"`
+	Date    time.Time `json:"date"`
+	ID      int64     `json:"id,string"`
+	Kind    string    `json:"kind"`
+	Size    int64     `json:"size"`
+	DC      int       `json:"dc"`
+	Mime    string    `json:"mime"`
+	Name    string    `json:"name"`
+}
+
+func lsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ls", Usage: "list the media of a chat", ArgsUsage: "CHAT", OnUsageError: usageError,
+		Description: "Example:\n   haul --datacenters dc.json ls @bigchannel --type video --limit 10",
+		Flags:       selectionFlags(),
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("which chat? haul ls @name")
+			}
+			return withAccount(c, func(ctx context.Context, a *account) error {
+				s, err := parseSelection(c)
+				if err != nil {
+					return err
+				}
+				peer, err := a.client.Resolve(ctx, c.Args().First())
+				if err != nil {
+					return err
+				}
+				table := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
+				lines := json.NewEncoder(c.App.Writer)
+				for m, err := range s.messages(ctx, a.client, peer) {
+					if err != nil {
+						return err
+					}
+					for _, f := range m.Files {
+						if c.Bool("json") {
+							err = lines.Encode(listed{m.ID, m.Date, f.ID, string(f.Kind), f.Size, f.DC, f.MimeType, f.Name})
+						} else {
+							_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", m.ID, m.Date.Format("2006-01-02 15:04"), f.Kind, size(f.Size), transfer.SafeName(f.Name))
+						}
+						if err != nil {
+							return err
+						}
+					}
+				}
+				return table.Flush()
+			})
+		},
+	}
+}

@@ -1,0 +1,63 @@
+// Command haul moves media in bulk between Telegram and disk.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is set when a release is built.
+var version = "0.1.0-dev"
+
+func main() { os.Exit(run(os.Args)) }
+
+// run is the whole program; its result is the exit code.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	app := newApp()
+	err := app.RunContext(ctx, flagsFirst(app, args))
+	return report(os.Stderr, ctx, err)
+}
+
+func newApp() *cli.App {
+	return &cli.App{
+		Name:                 "haul",
+		Usage:                "move media in bulk between Telegram and disk",
+		Version:              version,
+		HideVersion:          true,
+		Flags:                globalFlags(),
+		EnableBashCompletion: true,
+		Commands: []*cli.Command{
+			demoCommand(), loginCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
+			simCommand(), versionCommand(),
+		},
+		Before:         applyConfig,
+		OnUsageError:   usageError,
+		ExitErrHandler: func(*cli.Context, error) {}, // report does it
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usagef("no command %q; haul help lists them", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return &usageErr{err} }
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version", Description: "Example:\n   haul version",
+		OnUsageError: usageError,
+		Action: func(c *cli.Context) error {
+			_, err := fmt.Fprintln(c.App.Writer, "haul", version)
+			return err
+		},
+	}
+}

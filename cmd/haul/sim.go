@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/telegram/dctest"
+)
+
+func simCommand() *cli.Command {
+	return &cli.Command{
+		Name: "sim", Usage: "run the simulated cluster in the foreground", OnUsageError: usageError,
+		Description: "It writes the datacenters file once it listens, and the stats when it ends or gets SIGUSR1. It\n" +
+			"knows the bot token 1:sim and the channel @bigchannel. docs/formats.md describes scenarios.\n\n" +
+			"Example:\n   haul sim --datacenters-out dc.json --stats-out stats.json",
+		Flags: []cli.Flag{
+			stringFlag("datacenters-out", "", "write the datacenters file here: `FILE`"),
+			stringFlag("scenario", "", "read the scenario from this `FILE`"),
+			stringFlag("stats-out", "", "write the stats here: `FILE`"),
+			stringFlag("listen", "127.0.0.1:0", "`ADDRESS` to listen on; each data center takes a port of its own"),
+			stringFlag("state", "", "keep keys and uploads in this `DIR` over a restart"),
+		},
+		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
+			return simulate(c)
+		},
+	}
+}
+
+func simulate(c *cli.Context) error {
+	if c.String("datacenters-out") == "" {
+		return usagef("--datacenters-out is needed: without it nobody finds the cluster")
+	}
+	cfg, err := scenario(c.String("scenario"))
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := logger(c)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	cfg.Listen, cfg.StateDir, cfg.Log = c.String("listen"), c.String("state"), log
+	cluster, err := dctest.Start(context.WithoutCancel(c.Context), cfg)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close() //nolint:errcheck // the second call, if all goes well
+	if err := cluster.Datacenters().WriteFile(c.String("datacenters-out")); err != nil {
+		return err
+	}
+	if !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "the cluster listens; its datacenters file is %s\n", c.String("datacenters-out"))
+	}
+	report := make(chan os.Signal, 1) // one that is under way serves a second one too
+	if sig := statsSignal(); sig != nil {
+		signal.Notify(report, sig)
+		defer signal.Stop(report)
+	}
+	for {
+		select {
+		case <-report:
+			if err := writeStats(cluster, c.String("stats-out")); err != nil {
+				return err
+			}
+		case <-c.Context.Done():
+			return errors.Join(writeStats(cluster, c.String("stats-out")), cluster.Close())
+		}
+	}
+}
+
+func scenario(path string) (dctest.Config, error) {
+	if path == "" {
+		return dctest.Config{}, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return dctest.Config{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	cfg, err := dctest.LoadScenario(f)
+	if err != nil {
+		return cfg, usagef("%s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// writeStats replaces the stats file, so that a reader never sees half of one.
+func writeStats(cluster *dctest.Cluster, path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(cluster.WriteStats(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}

@@ -18,33 +18,44 @@ type attempt struct {
 	bytes   int64     // of the payload, once it has arrived
 }
 
-// feed tells the scheduler what happened and does what it answers. Once the
-// run is stopped nothing new is begun.
+// feed tells the scheduler what happened and does what it answers. Events that
+// come of that follow. Once the run is stopped nothing new is begun.
 func (r *run) feed(ev scheduler.Event) {
 	if r.fatal != nil {
 		return
 	}
-	for _, a := range r.core.Handle(time.Now(), ev) {
-		switch a := a.(type) {
-		case scheduler.Start:
-			r.start(r.files[a.File])
-		case scheduler.Send:
-			r.send(a)
-		case scheduler.Accept:
-			r.attempts[a.Attempt].verdict <- true
-		case scheduler.Drop:
-			r.drop(r.attempts[a.Attempt])
-		case scheduler.Cancel:
-			r.attempts[a.Attempt].cancel()
-		case scheduler.Refresh:
-			r.refresh.want(r.files[a.File])
-		case scheduler.Wait:
-			r.floodWait(a)
-		case scheduler.Complete:
-			r.complete(r.files[a.File])
-		case scheduler.GiveUp:
-			r.fileFailed(r.files[a.File], partError(a.Part, a.Err))
+	if r.events != nil {
+		r.events = append(r.events, ev)
+		return
+	}
+	for r.events = []scheduler.Event{ev}; len(r.events) > 0; r.events = r.events[1:] {
+		for _, a := range r.core.Handle(time.Now(), r.events[0]) {
+			r.act(a)
 		}
+	}
+	r.events = nil
+}
+
+func (r *run) act(a scheduler.Action) {
+	switch a := a.(type) {
+	case scheduler.Start:
+		r.start(r.files[a.File])
+	case scheduler.Send:
+		r.send(a)
+	case scheduler.Accept:
+		r.attempts[a.Attempt].verdict <- true
+	case scheduler.Drop:
+		r.drop(r.attempts[a.Attempt])
+	case scheduler.Cancel:
+		r.attempts[a.Attempt].cancel()
+	case scheduler.Refresh:
+		r.refresh.want(r.files[a.File])
+	case scheduler.Wait:
+		r.floodWait(a)
+	case scheduler.Complete:
+		r.complete(r.files[a.File])
+	case scheduler.GiveUp:
+		r.fileFailed(r.files[a.File], partError(a.Part, a.Err))
 	}
 }
 

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -38,6 +39,11 @@ type chatRefresh struct {
 
 // want queues a file that is paused, and starts a call unless one is running.
 func (f *refresher) want(e *entry) {
+	if e.spare {
+		e.spare = false
+		f.run.feed(scheduler.Resume{File: e.id})
+		return
+	}
 	d := e.job.(*download) // uploads have no references
 	peer := d.d.File.Origin.Peer
 	if f.chats == nil {
@@ -93,21 +99,27 @@ func (f *refresher) call(c *chatRefresh) {
 	})
 }
 
-// fill adds files of the chat that were not refreshed yet in this run, those
-// that come next first.
+// fill adds files of the chat whose references are no younger than those that
+// have failed, the files that come next first.
 func (f *refresher) fill(batch []*entry, c *chatRefresh) []*entry {
 	if len(batch) >= refreshBatch {
 		return batch
+	}
+	var failed time.Time
+	for _, e := range batch {
+		if e.refAt.After(failed) {
+			failed = e.refAt
+		}
 	}
 	var more []*entry
 	for _, e := range f.run.files {
 		d := e.job.(*download)
 		peer := d.d.File.Origin.Peer
-		if peer.Kind == c.peer.Kind && peer.ID == c.peer.ID && !e.refreshed && !slices.Contains(batch, e) {
+		if peer.Kind == c.peer.Kind && peer.ID == c.peer.ID && !e.refAt.After(failed) && !slices.Contains(batch, e) {
 			more = append(more, e)
 		}
 	}
-	slices.SortFunc(more, func(a, b *entry) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(more, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
 	return append(batch, more[:min(len(more), refreshBatch-len(batch))]...)
 }
 
@@ -135,9 +147,13 @@ func (f *refresher) done(c *chatRefresh, batch, waiting []*entry, files map[int]
 			continue
 		}
 		needed := slices.Contains(waiting, e)
+		if i := slices.Index(c.waiting, e); i >= 0 { // it has failed during the call
+			needed = true
+			c.waiting = slices.Delete(c.waiting, i, i+1)
+		}
 		fail := err
 		if err == nil {
-			e.refreshed = true
+			e.refAt, e.spare = time.Now(), !needed
 			fail = e.job.(*download).renew(files[e.info().origin.MessageID])
 		}
 		switch {

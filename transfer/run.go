@@ -85,6 +85,7 @@ type run struct {
 
 	// ----
 	core       *scheduler.Core
+	events     []scheduler.Event // waiting for feed, which is running if not nil
 	files      map[scheduler.FileID]*entry
 	order      []*entry // started and not over, in order of start
 	attempts   map[scheduler.AttemptID]*attempt
@@ -113,8 +114,11 @@ type entry struct {
 	// the last of them has gone.
 	users int
 	over  bool
-	// refreshed says that the file reference was renewed in this run.
-	refreshed bool
+	// refAt is when the file reference was renewed; zero if it is still the
+	// one that was listed. spare says that it was renewed without having
+	// failed, so that a failure of the old one needs no other.
+	refAt time.Time
+	spare bool
 }
 
 func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {

@@ -3,8 +3,6 @@ package dctest
 import (
 	"crypto/subtle"
 	"encoding/hex"
-	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +18,11 @@ type account struct {
 }
 
 func (a *account) bot() bool { return a.cfg.Token != "" }
+
+// username is the name of a bot.
+func (a *account) username() string {
+	return "sim_" + strconv.FormatInt(a.id-firstUserID, 10) + "_bot"
+}
 
 const firstUserID = 2_000_000_001
 
@@ -47,7 +50,7 @@ func (r *request) login(a *account) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	r.c.logins[keyAt{r.DC, r.AuthKeyID}] = a.id
-	r.ctxMe = a
+	r.me = a
 }
 
 func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object, error) {
@@ -66,6 +69,9 @@ func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object
 	}
 	return nil, refuse(400, "ACCESS_TOKEN_INVALID")
 }
+
+// minPhone is how many digits a phone number has at least.
+const minPhone = 5
 
 func digits(s string) string {
 	return strings.Map(func(c rune) rune {
@@ -94,7 +100,7 @@ func (r *request) sendCode(q *api.AuthSendCodeRequest) (tl.Object, error) {
 	switch {
 	case q.APIID <= 0 || q.APIHash == "":
 		return nil, refuse(400, "API_ID_INVALID")
-	case len(digits(q.PhoneNumber)) < 5:
+	case len(digits(q.PhoneNumber)) < minPhone:
 		return nil, refuse(406, "PHONE_NUMBER_INVALID")
 	case a != nil && a.cfg.DC != r.DC:
 		return nil, refuse(303, "PHONE_MIGRATE_"+strconv.Itoa(a.cfg.DC))
@@ -124,7 +130,7 @@ func (r *request) logOut() (tl.Object, error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	for k, id := range r.c.logins {
-		if k.key == r.AuthKeyID && id == r.ctxMe.id {
+		if k.key == r.AuthKeyID && id == r.me.id {
 			delete(r.c.logins, k)
 		}
 	}
@@ -151,7 +157,7 @@ func (r *request) exportAuthorization(q *api.AuthExportAuthorizationRequest) (tl
 	r.c.exports++
 	id := r.c.exports
 	secret := r.c.world.mac("export", id, r.now.UnixNano())
-	r.c.exported[id] = exported{account: r.ctxMe.id, dc: to, bytes: string(secret), until: r.now.Add(exportLifetime)}
+	r.c.exported[id] = exported{account: r.me.id, dc: to, bytes: string(secret), until: r.now.Add(exportLifetime)}
 	return &api.AuthExportedAuthorization{ID: id, Bytes: secret}, nil
 }
 
@@ -171,12 +177,12 @@ func (r *request) importAuthorization(q *api.AuthImportAuthorizationRequest) (tl
 // user is an account as the account asking sees it.
 func (r *request) user(a *account) *api.User {
 	u := &api.User{
-		Self: a == r.ctxMe, Bot: a.bot(), Premium: a.cfg.Premium, ID: a.id,
-		AccessHash: tl.Some(r.c.world.accessHash(r.ctxMe.id, a.id)),
+		Self: a == r.me, Bot: a.bot(), Premium: a.cfg.Premium, ID: a.id,
+		AccessHash: tl.Some(r.c.world.accessHash(r.me.id, a.id)),
 	}
 	if a.bot() {
 		u.FirstName, u.BotInfoVersion = tl.Some("Sim Bot"), tl.Some[int32](1)
-		u.Username = tl.Some("sim_" + strconv.FormatInt(a.id-firstUserID, 10) + "_bot")
+		u.Username = tl.Some(a.username())
 		return u
 	}
 	u.FirstName, u.Phone = tl.Some("Sim"), tl.Some(digits(a.cfg.Phone))
@@ -186,12 +192,12 @@ func (r *request) user(a *account) *api.User {
 func (r *request) findUser(in api.InputUserClass) (*account, error) {
 	switch in := in.(type) {
 	case *api.InputUserSelf:
-		return r.ctxMe, nil
+		return r.me, nil
 	case *api.InputUser:
 		r.c.mu.Lock()
 		a := r.c.accountLocked(in.UserID)
 		r.c.mu.Unlock()
-		if a != nil && in.AccessHash == r.c.world.accessHash(r.ctxMe.id, a.id) {
+		if a != nil && in.AccessHash == r.c.world.accessHash(r.me.id, a.id) {
 			return a, nil
 		}
 	}
@@ -218,37 +224,30 @@ func (r *request) getFullUser(q *api.UsersGetFullUserRequest) (tl.Object, error)
 	return &api.UsersUserFull{FullUser: api.UserFull{ID: a.id}, Users: []api.UserClass{r.user(a)}}, nil
 }
 
-func (r *request) config() *api.Config {
-	cfg := &api.Config{
-		Date: int32(r.now.Unix()), Expires: int32(r.now.Add(time.Hour).Unix()), TestMode: true, ThisDC: int32(r.DC),
-		ChatSizeMax: 200, MegagroupSizeMax: 200000, ForwardedCountMax: 100, OnlineUpdatePeriodMs: 120000,
-		OfflineBlurTimeoutMs: 5000, OfflineIdleTimeoutMs: 30000, OnlineCloudTimeoutMs: 300000, NotifyCloudDelayMs: 30000,
-		NotifyDefaultDelayMs: 1500, PushChatPeriodMs: 60000, PushChatLimit: 2, EditTimeLimit: 172800, RevokeTimeLimit: 1 << 30,
-		RevokePmTimeLimit: 1 << 30, RatingEDecay: 2419200, StickersRecentLimit: 200, ChannelsReadMediaPeriod: 604800,
-		CallReceiveTimeoutMs: 20000, CallRingTimeoutMs: 90000, CallConnectTimeoutMs: 30000, CallPacketTimeoutMs: 10000,
-		MeURLPrefix: "https://t.me/", CaptionLengthMax: 1024, MessageLengthMax: 4096, WebfileDCID: int32(r.c.cfg.HomeDC),
+// initTakeout begins an export session, or goes on with the one there is.
+// See core.telegram.org/api/takeout.
+func (r *request) initTakeout() (tl.Object, error) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	if r.c.takeouts[r.me.id] == 0 {
+		r.c.takeouts[r.me.id] = r.c.world.accessHash(r.me.id, r.now.UnixNano()) & idMask
 	}
-	for _, e := range r.c.endpoints {
-		host, port, err := net.SplitHostPort(e.Address)
-		if err != nil {
-			continue
-		}
-		n, _ := strconv.Atoi(port)
-		addr, err := netip.ParseAddr(host)
-		cfg.DCOptions = append(cfg.DCOptions, api.DcOption{
-			ID: int32(e.ID), IPAddress: host, Port: int32(n), MediaOnly: e.MediaOnly, Cdn: e.CDN,
-			Ipv6: err == nil && addr.Is6(), ThisPortOnly: true,
-		})
-	}
-	return cfg
+	return &api.AccountTakeout{ID: r.c.takeouts[r.me.id]}, nil
 }
 
-func (r *request) cdnConfig() *api.CdnConfig {
-	cfg := &api.CdnConfig{}
-	for _, dc := range r.c.cfg.DCs {
-		if dc.CDN {
-			cfg.PublicKeys = append(cfg.PublicKeys, api.CdnPublicKey{DCID: int32(dc.ID), PublicKey: r.c.dcs[dc.ID].PublicKey().PEM()})
-		}
+func (r *request) finishTakeout() (tl.Object, error) {
+	if !r.takeout.Set {
+		return nil, refuse(403, "TAKEOUT_REQUIRED")
 	}
-	return cfg
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	delete(r.c.takeouts, r.me.id)
+	return boxedBool(true), nil
+}
+
+// inTakeout reports whether id is the account's export session.
+func (c *Cluster) inTakeout(a *account, id int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return a != nil && id != 0 && c.takeouts[a.id] == id
 }

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tghaul/haul/telegram/dctest/content"
 	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
 )
 
@@ -35,6 +34,7 @@ type Cluster struct {
 	stop      context.CancelFunc
 	running   errgroup.Group
 	memory    map[string]func(net.Conn) // by address, when in memory
+	spoolDir  string                    // of uploads
 	closed    sync.Once
 	closeErr  error
 
@@ -43,19 +43,12 @@ type Cluster struct {
 	inits     map[int64]int // layer by auth key
 	exported  map[int64]exported
 	exports   int64
+	takeouts  map[int64]int64 // by account
 	uploads   map[uploadKey]*upload
 	randomIDs map[uploadKey]bool
-	minRef    map[int64]time.Time // references made earlier have expired, by file
-	moved     map[int64]int       // DC by file
+	listeners map[*mtserver.Session]listener
+	moved     map[int64]int // DC by file
 	onCDN     map[int64]bool
-}
-
-// world holds what is served; Cluster.mu guards what changes in it.
-type world struct {
-	cfg      *Config
-	channels []*channel
-	uploaded []*worldFile
-	made     map[int64]*content.File // some of those read lately
 }
 
 // Datacenters is the document that tells a client of the cluster.
@@ -90,29 +83,34 @@ var rsaKeys = sync.OnceValues(func() ([2]*rsa.PrivateKey, error) {
 	return keys, nil
 })
 
+// underway is how long after a flood wait was answered, besides the round trip,
+// a request may arrive that its client had sent before.
+const underway = 400 * time.Millisecond
+
 // Start starts a cluster. It runs until Close, or until ctx ends.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
-	cfg.setDefaults()
+	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
-		flood: newFloodGuard(cfg.Flood), stats: newCounters(), logins: map[keyAt]int64{}, inits: map[int64]int{},
-		exported: map[int64]exported{}, uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
-		minRef: map[int64]time.Time{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
+		flood: newFloodGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
+		logins: map[keyAt]int64{}, inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
+		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
+		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}
-	c.world = &world{cfg: &c.cfg}
-	c.faults = &faultPlan{faults: cfg.Faults, seen: make([]int64, len(cfg.Faults)), rnd: c.world.random(0, 2).Float64}
+	c.world = newWorld(&c.cfg)
+	c.faults = newFaultPlan(cfg.Faults, c.world.random(0, 2).Float64)
 	for i, a := range cfg.Accounts {
 		c.accounts = append(c.accounts, &account{cfg: a, id: firstUserID + int64(i)})
 	}
-	for i, ch := range cfg.Channels {
-		c.world.channels = append(c.world.channels, newChannel(i, ch))
+	if err := c.openSpool(); err != nil {
+		return nil, fmt.Errorf("place for uploads: %w", err)
 	}
 	var err error
 	if c.rsa, err = c.loadState(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.closeSpool())
 	}
 	ctx, c.stop = context.WithCancel(ctx)
 	if err := c.serve(ctx); err != nil {
@@ -152,16 +150,20 @@ func (c *Cluster) serve(ctx context.Context) error {
 
 // wireFaults are the faults of the scenario that concern connections.
 func (c *Cluster) wireFaults() mtserver.Faults {
-	return mtserver.Faults{
-		DropConn: func(p mtserver.Point) bool {
+	var f mtserver.Faults
+	if c.faults.has("reset") {
+		f.DropConn = func(p mtserver.Point) bool {
 			_, strikes := c.faults.next(methodName(p.Method), p.DC, "reset")
 			return strikes
-		},
-		BadSalt: func(p mtserver.Point) bool {
-			_, strikes := c.faults.next("upload.getFile", p.DC, "bad_salt")
-			return strikes
-		},
+		}
 	}
+	if c.faults.has("bad_salt") {
+		f.BadSalt = func(p mtserver.Point) bool {
+			_, strikes := c.faults.next("", p.DC, "bad_salt")
+			return strikes
+		}
+	}
+	return f
 }
 
 func (c *Cluster) endpoint(ctx context.Context, dc DCConfig, mediaOnly bool) error {
@@ -217,7 +219,7 @@ func (c *Cluster) Close() error {
 		for _, dc := range c.dcs {
 			_ = dc.Close()
 		}
-		c.closeErr = errors.Join(c.running.Wait(), c.saveState())
+		c.closeErr = errors.Join(c.running.Wait(), c.saveState(), c.closeSpool())
 	})
 	return c.closeErr
 }
@@ -268,14 +270,14 @@ type FileInfo struct {
 func (c *Cluster) Files() []FileInfo {
 	var list []FileInfo
 	for _, ch := range c.world.channels {
-		for id := 1; ; id++ {
+		c.mu.Lock()
+		top := ch.ids.top
+		c.mu.Unlock()
+		for id := 1; id <= top; id++ {
 			c.mu.Lock()
 			m := c.world.message(ch, id)
 			c.mu.Unlock()
-			if m == nil {
-				break
-			}
-			if m.file == nil || m.file.deleted {
+			if m == nil || m.file == nil || m.file.deleted {
 				continue
 			}
 			info := c.info(m.file)
@@ -291,8 +293,8 @@ func (c *Cluster) LastMessage(channel string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.world.channels {
-		if ch.cfg.Username == channel {
-			return ch.top()
+		if ch.cfg.Username == channel && ch.ids.count() > 0 {
+			return ch.ids.nth(0)
 		}
 	}
 	return 0
@@ -312,17 +314,8 @@ func (c *Cluster) Uploaded() []FileInfo {
 
 func (c *Cluster) info(f *worldFile) FileInfo {
 	info := FileInfo{ID: f.id, Name: f.fileName(), Kind: kindName(f.kind), Size: f.size, DC: f.dc, CDN: f.cdn}
-	info.SHA256, _ = sum(f.data) // sources in memory do not fail
+	info.SHA256, _ = sum(f.data) // "" if a stored upload cannot be read
 	return info
-}
-
-func kindName(k content.Kind) string {
-	for name, kind := range kinds {
-		if kind == k {
-			return name
-		}
-	}
-	return ""
 }
 
 func (c *Cluster) isCDN(dc int) bool {

@@ -5,14 +5,22 @@
 //
 // It shares only wire codecs with haul's client: neither mtproto nor telegram
 // is imported, so that the two sides do not share their mistakes.
+//
+//	cluster, err := dctest.Start(ctx, dctest.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	defer cluster.Close()
+//	err = cluster.Datacenters().WriteFile("dc.json")
 package dctest
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,11 +32,11 @@ const (
 	BigChannel = "bigchannel"
 )
 
-// Config describes a cluster. The zero value is a small useful one; see
-// docs/formats.md for the scenario file, which is the same as JSON.
+// Config describes a cluster. The zero value is a small useful one. A scenario
+// file is the same as JSON; docs/formats.md describes its fields.
 type Config struct {
-	Seed              uint64          `json:"seed"`
-	HomeDC            int             `json:"home_dc"`
+	Seed              uint64          `json:"seed"`    // 1 if 0; equal seeds make equal files and messages
+	HomeDC            int             `json:"home_dc"` // 2 if 0
 	DCs               []DCConfig      `json:"dcs"`
 	Accounts          []AccountConfig `json:"accounts"`
 	Channels          []ChannelConfig `json:"channels"`
@@ -37,8 +45,8 @@ type Config struct {
 	ReferenceLifetime Duration        `json:"reference_lifetime"` // of file references; 24h if 0
 	SaltLifetime      Duration        `json:"salt_lifetime"`      // 30m if 0
 	RTT               Duration        `json:"rtt"`
-	ConnBandwidth     int64           `json:"conn_bandwidth"` // bytes/s of a connection, 0 for no limit
-	DCBandwidth       int64           `json:"dc_bandwidth"`   // bytes/s of a DC
+	ConnBandwidth     int64           `json:"conn_bandwidth"` // bytes/s of a connection, each way; 0: no limit
+	DCBandwidth       int64           `json:"dc_bandwidth"`   // bytes/s of a DC, each way; 0: no limit
 	// AcceptOldHandshake also takes the forms of the key exchange that the
 	// real servers have given up.
 	AcceptOldHandshake bool `json:"accept_old_handshake"`
@@ -46,7 +54,7 @@ type Config struct {
 	// servers when they name a DC: many can only be told addresses and keys.
 	StrictEnvironment bool `json:"strict_environment"`
 
-	StateDir string       `json:"-"` // keys, authorisations and uploads survive in it; none if ""
+	StateDir string       `json:"-"` // keys, authorisations, uploads and what was sent survive in it; none if ""
 	Listen   string       `json:"-"` // address of each listener; "127.0.0.1:0" if ""
 	InMemory bool         `json:"-"` // no sockets: only Dial reaches the cluster
 	Log      *slog.Logger `json:"-"` // silent if nil
@@ -68,49 +76,37 @@ type AccountConfig struct {
 	Premium bool   `json:"premium"`
 }
 
-// A ChannelConfig is a channel with messages, oldest first: Specials, then Files mixed.
+// A ChannelConfig is a channel with messages, oldest first: the specials, then
+// the files, mixed. All accounts are members and may post.
 type ChannelConfig struct {
-	Username string     `json:"username"`
+	Username string     `json:"username"` // "": private
 	Title    string     `json:"title"`
 	Files    []FileSpec `json:"files"`
-	// Specials adds what archives must cope with: an album, hostile file
-	// names, a deleted file, protected content, a service message, texts.
+	// Specials puts in front what archives must cope with: an album, hostile
+	// file names, a deleted file, protected content, a service message, texts,
+	// ids without a message, an empty file.
 	Specials   bool `json:"specials"`
-	NoForwards bool `json:"noforwards"`
+	NoForwards bool `json:"noforwards"` // all of it is protected content
 }
 
 // A FileSpec is a number of messages with files of one kind.
 type FileSpec struct {
 	Kind    string `json:"kind"` // photo, video, audio, voice, document, text (no file)
 	Count   int    `json:"count"`
-	MinSize int64  `json:"min_size"` // bytes
-	MaxSize int64  `json:"max_size"`
-	DC      int    `json:"dc"`  // the home DC if 0
-	CDN     bool   `json:"cdn"` // served behind a CDN redirect
-}
-
-// A Fault makes the cluster misbehave, at given requests or at a rate.
-type Fault struct {
-	// Kind: flood_wait, file_reference_expired, file_migrate, reset (of the
-	// connection), bad_salt, short_part, error.
-	Kind    string  `json:"kind"`
-	Method  string  `json:"method"` // that it concerns; upload.getFile if ""
-	DC      int     `json:"dc"`     // 0: all
-	At      []int64 `json:"at"`     // numbers of requests of the method, from 1
-	Rate    float64 `json:"rate"`   // share of the requests
-	Seconds int     `json:"seconds"`
-	Code    int     `json:"code"` // of error
-	Message string  `json:"message"`
+	MinSize int64  `json:"min_size"` // bytes; photos and videos are as large as their format needs
+	MaxSize int64  `json:"max_size"` // bytes; min_size if 0
+	DC      int    `json:"dc"`       // the home DC if 0
+	CDN     bool   `json:"cdn"`      // served behind a CDN redirect to clients that can follow
 }
 
 // A Duration is a time.Duration written as "1m30s".
 type Duration time.Duration
 
-// UnmarshalText reads the duration.
+// UnmarshalText reads the duration. A negative one is an error.
 func (d *Duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
 	if err == nil && v < 0 {
-		err = errors.New("negative duration")
+		err = fmt.Errorf("time: negative duration %q", b)
 	}
 	*d = Duration(v)
 	return err
@@ -119,30 +115,12 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // MarshalText writes the duration.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// LoadScenario reads a scenario. Fields that it does not know are errors.
-func LoadScenario(r io.Reader) (Config, error) {
-	var c Config
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return c, fmt.Errorf("scenario: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return c, errors.New("scenario: something follows the object")
-	}
-	c.setDefaults()
-	return c, c.check()
-}
-
 const defaultHome = 2
 
-func (c *Config) setDefaults() {
-	if c.Seed == 0 {
-		c.Seed = 1
-	}
-	if c.HomeDC == 0 {
-		c.HomeDC = defaultHome
-	}
+// withDefaults returns a copy with every default filled in.
+func (c Config) withDefaults() Config {
+	c.Seed = cmp.Or(c.Seed, 1)
+	c.HomeDC = cmp.Or(c.HomeDC, defaultHome)
 	if c.DCs == nil {
 		c.DCs = []DCConfig{{ID: 1}, {ID: 2}, {ID: 4, MediaOnly: true}, {ID: 5}, {ID: 203, CDN: true}}
 	}
@@ -150,111 +128,195 @@ func (c *Config) setDefaults() {
 		c.Accounts = []AccountConfig{{Token: BotToken}, {Phone: Phone, Code: Code}}
 	}
 	if c.Channels == nil {
-		c.Channels = []ChannelConfig{{
-			Username: BigChannel, Title: "The big channel", Specials: true,
-			Files: []FileSpec{
-				{Kind: "photo", Count: 60, MinSize: 20 << 10, MaxSize: 400 << 10, DC: 4},
-				{Kind: "document", Count: 40, MinSize: 1, MaxSize: 3 << 20},
-				{Kind: "video", Count: 8, MinSize: 1 << 20, MaxSize: 6 << 20, DC: 4},
-				{Kind: "voice", Count: 12, MinSize: 8 << 10, MaxSize: 60 << 10, DC: 1},
-				{Kind: "audio", Count: 4, MinSize: 512 << 10, MaxSize: 2 << 20, DC: 5},
-				{Kind: "document", Count: 2, MinSize: 2 << 20, MaxSize: 4 << 20, DC: 5, CDN: true},
-				{Kind: "text", Count: 20},
-			},
-		}}
+		c.Channels = []ChannelConfig{c.bigChannel()}
 	}
-	if c.ReferenceLifetime == 0 {
-		c.ReferenceLifetime = Duration(24 * time.Hour)
-	}
-	if c.Listen == "" {
-		c.Listen = "127.0.0.1:0"
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.ReferenceLifetime = cmp.Or(c.ReferenceLifetime, Duration(24*time.Hour))
+	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.Accounts = slices.Clone(c.Accounts)
 	for i := range c.Accounts {
-		if c.Accounts[i].DC == 0 {
-			c.Accounts[i].DC = c.HomeDC
-		}
+		c.Accounts[i].DC = cmp.Or(c.Accounts[i].DC, c.HomeDC)
 	}
+	c.Channels = slices.Clone(c.Channels)
 	for i := range c.Channels {
-		for j := range c.Channels[i].Files {
-			if f := &c.Channels[i].Files[j]; f.DC == 0 {
-				f.DC = c.HomeDC
-			}
+		files := slices.Clone(c.Channels[i].Files)
+		for j := range files {
+			files[j].DC = cmp.Or(files[j].DC, c.HomeDC)
+			files[j].MaxSize = cmp.Or(files[j].MaxSize, files[j].MinSize)
 		}
+		c.Channels[i].Files = files
 	}
+	c.Faults = slices.Clone(c.Faults)
 	for i := range c.Faults {
-		if f := &c.Faults[i]; f.Method == "" {
-			f.Method = "upload.getFile"
-		}
+		c.Faults[i].Method = cmp.Or(c.Faults[i].Method, "upload.getFile")
 	}
+	return c
+}
+
+// bigChannel is the default channel: files of all kinds on all the DCs that
+// there are, and some behind the CDN if there is one.
+func (c *Config) bigChannel() ChannelConfig {
+	ch := ChannelConfig{
+		Username: BigChannel, Title: "The big channel", Specials: true,
+		Files: []FileSpec{
+			{Kind: "photo", Count: 60, MinSize: 20 << 10, MaxSize: 400 << 10, DC: 4},
+			{Kind: "document", Count: 40, MinSize: 1, MaxSize: 3 << 20},
+			{Kind: "video", Count: 8, MinSize: 1 << 20, MaxSize: 6 << 20, DC: 4},
+			{Kind: "voice", Count: 12, MinSize: 8 << 10, MaxSize: 60 << 10, DC: 1},
+			{Kind: "audio", Count: 4, MinSize: 512 << 10, MaxSize: 2 << 20, DC: 5},
+			{Kind: "document", Count: 2, MinSize: 2 << 20, MaxSize: 4 << 20, DC: 5, CDN: true},
+			{Kind: "text", Count: 20},
+		},
+	}
+	for i := range ch.Files {
+		f := &ch.Files[i]
+		if !slices.ContainsFunc(c.DCs, func(dc DCConfig) bool { return dc.ID == f.DC && !dc.CDN }) {
+			f.DC = c.HomeDC
+		}
+		f.CDN = f.CDN && slices.ContainsFunc(c.DCs, func(dc DCConfig) bool { return dc.CDN })
+	}
+	return ch
 }
 
 // Bounds that keep numbers of messages and file ids apart.
 const (
+	maxDCID     = 999
 	maxChannels = 1 << 10
 	maxMessages = 1 << 30
 	maxFileSize = 4000 << 20
 )
 
+// ErrConfig is wrapped by errors about a Config or a scenario that makes no sense.
+var ErrConfig = errors.New("dctest: invalid scenario")
+
+// check reports the first thing wrong with a Config that has its defaults.
 func (c *Config) check() error {
-	plain := map[int]bool{}
-	for _, dc := range c.DCs {
-		if dc.ID < 1 || dc.ID > 999 {
-			return fmt.Errorf("scenario: DC id %d", dc.ID)
-		}
-		plain[dc.ID] = !dc.CDN
-	}
-	if !plain[c.HomeDC] {
-		return fmt.Errorf("scenario: home_dc %d is not one of dcs", c.HomeDC)
-	}
-	for i, a := range c.Accounts {
-		if (a.Token == "") == (a.Phone == "") || !plain[a.DC] {
-			return fmt.Errorf("scenario: account %d needs a token or a phone, and a DC of dcs", i)
-		}
+	plain, cdn, err := c.checkDCs()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if len(c.Channels) > maxChannels {
-		return fmt.Errorf("scenario: more than %d channels", maxChannels)
+		return fmt.Errorf("%w: %d channels, want %d at most", ErrConfig, len(c.Channels), maxChannels)
 	}
-	for _, ch := range c.Channels {
-		if err := ch.check(plain); err != nil {
-			return fmt.Errorf("scenario: channel %q: %w", ch.Username, err)
+	checks := [][]func() error{
+		each(c.Accounts, "accounts", func(a *AccountConfig) error { return a.check(plain) }),
+		each(c.Channels, "channels", func(ch *ChannelConfig) error { return ch.check(plain, cdn) }),
+		each(c.Flood, "flood", (*FloodRule).check),
+		each(c.Faults, "faults", (*Fault).check),
+	}
+	for _, check := range slices.Concat(checks...) {
+		if err := check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
-	for i, r := range c.Flood {
-		if err := r.check(); err != nil {
-			return fmt.Errorf("scenario: flood rule %d: %w", i, err)
-		}
+	if c.ConnBandwidth < 0 || c.DCBandwidth < 0 {
+		return fmt.Errorf("%w: a bandwidth is negative", ErrConfig)
 	}
-	for i, f := range c.Faults {
-		if !faultKinds[f.Kind] {
-			return fmt.Errorf("scenario: fault %d has unknown kind %q", i, f.Kind)
+	return c.checkNames()
+}
+
+// each makes a check of each item, with errors that name its place.
+func each[T any](list []T, name string, check func(*T) error) (checks []func() error) {
+	for i := range list {
+		checks = append(checks, func() error {
+			if err := check(&list[i]); err != nil {
+				return fmt.Errorf("%s[%d]: %w", name, i, err)
+			}
+			return nil
+		})
+	}
+	return checks
+}
+
+// checkDCs returns which DCs hold accounts and files, and whether there is a CDN DC.
+func (c *Config) checkDCs() (plain map[int]bool, cdn bool, err error) {
+	plain = map[int]bool{}
+	for i, dc := range c.DCs {
+		if _, twice := plain[dc.ID]; twice {
+			return nil, false, fmt.Errorf("dcs[%d]: id %d is there twice", i, dc.ID)
 		}
+		if dc.ID < 1 || dc.ID > maxDCID {
+			return nil, false, fmt.Errorf("dcs[%d]: id %d is not in 1..%d", i, dc.ID, maxDCID)
+		}
+		if dc.CDN && dc.MediaOnly {
+			return nil, false, fmt.Errorf("dcs[%d]: a CDN DC has no media-only endpoint", i)
+		}
+		plain[dc.ID] = !dc.CDN
+		cdn = cdn || dc.CDN
+	}
+	if !plain[c.HomeDC] {
+		return nil, false, fmt.Errorf("home_dc %d is not an ordinary one of dcs", c.HomeDC)
+	}
+	return plain, cdn, nil
+}
+
+func (a *AccountConfig) check(dcs map[int]bool) error {
+	switch {
+	case a.Token == "" && a.Phone == "" || a.Token != "" && a.Phone != "":
+		return errors.New("want either a token or a phone")
+	case a.Phone != "" && (len(digits(a.Phone)) < minPhone || a.Code == ""):
+		return errors.New("a phone needs a number in international form and a code")
+	case !dcs[a.DC]:
+		return fmt.Errorf("dc %d is not an ordinary one of dcs", a.DC)
 	}
 	return nil
 }
 
-var faultKinds = map[string]bool{
-	"flood_wait": true, "file_reference_expired": true, "file_migrate": true, "reset": true, "bad_salt": true,
-	"short_part": true, "error": true,
-}
-
-func (ch *ChannelConfig) check(dcs map[int]bool) error {
+func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
+	if ch.Username != "" && !validUsername(ch.Username) {
+		return fmt.Errorf("username %q is none", ch.Username)
+	}
 	total := 0
 	for i, f := range ch.Files {
 		_, known := kinds[f.Kind]
 		switch {
-		case !known && f.Kind != "text":
-			return fmt.Errorf("files %d: unknown kind %q", i, f.Kind)
+		case !known && f.Kind != textKind:
+			return fmt.Errorf("files[%d]: unknown kind %q", i, f.Kind)
 		case f.Count < 0 || f.Count > maxMessages-total:
-			return fmt.Errorf("files %d: count %d", i, f.Count)
+			return fmt.Errorf("files[%d]: count %d is not in 0..%d", i, f.Count, maxMessages-total)
 		case f.MinSize < 0 || f.MaxSize < f.MinSize || f.MaxSize > maxFileSize:
-			return fmt.Errorf("files %d: sizes %d to %d", i, f.MinSize, f.MaxSize)
+			return fmt.Errorf("files[%d]: sizes %d to %d, want 0 <= min_size <= max_size <= %d", i, f.MinSize, f.MaxSize, int64(maxFileSize))
 		case !dcs[f.DC]:
-			return fmt.Errorf("files %d: no DC %d", i, f.DC)
+			return fmt.Errorf("files[%d]: dc %d is not an ordinary one of dcs", i, f.DC)
+		case f.CDN && !cdn:
+			return fmt.Errorf("files[%d]: cdn, but none of dcs is a CDN DC", i)
 		}
 		total += f.Count
 	}
 	return nil
+}
+
+// checkNames makes sure that no two accounts or channels go by the same name.
+func (c *Config) checkNames() error {
+	seen := map[string]bool{}
+	for _, a := range c.Accounts {
+		name := cmp.Or(a.Token, digits(a.Phone))
+		if seen[name] {
+			return fmt.Errorf("%w: two accounts have the token or phone of one", ErrConfig)
+		}
+		seen[name] = true
+	}
+	for _, ch := range c.Channels {
+		name := "@" + strings.ToLower(ch.Username)
+		if ch.Username != "" && seen[name] {
+			return fmt.Errorf("%w: two channels are called %s", ErrConfig, ch.Username)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// validUsername applies the rules for names: letters, digits and underscores,
+// a letter first, no underscore last and no two in a row.
+func validUsername(name string) bool {
+	if name == "" || len(name) > 32 || strings.HasSuffix(name, "_") || strings.Contains(name, "__") {
+		return false
+	}
+	for i, c := range name {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,86 +1,18 @@
 package dctest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
-	"strconv"
-	"time"
 
 	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/telegram/dctest/content"
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/api"
 )
-
-// shaped is content that knows more than its bytes.
-type shaped interface {
-	Width() int
-	Height() int
-	Duration() time.Duration
-}
-
-func (f *worldFile) dimensions() (w, h int, d time.Duration) {
-	if s, ok := f.data.(shaped); ok {
-		return s.Width(), s.Height(), s.Duration()
-	}
-	return 0, 0, 0
-}
-
-// bigSize is the type of a photo's largest size, the only one that the cluster serves.
-const bigSize = "y"
-
-func (r *request) photo(f *worldFile, date time.Time) *api.Photo {
-	w, h, _ := f.dimensions()
-	return &api.Photo{
-		ID: f.id, AccessHash: r.c.world.accessHash(r.ctxMe.id, f.id),
-		FileReference: r.c.world.reference(r.ctxMe.id, f.id, r.now), Date: int32(date.Unix()), DCID: int32(f.dc),
-		// The largest does not stand last, and a thumbnail is inline.
-		Sizes: []api.PhotoSizeClass{
-			&api.PhotoStrippedSize{Type: "i", Bytes: []byte{1, 4, 4, 0}},
-			&api.PhotoSizeProgressive{Type: bigSize, W: int32(w), H: int32(h), Sizes: []int32{int32(f.size / 8), int32(f.size / 2), int32(f.size)}},
-			&api.PhotoCachedSize{Type: "s", W: int32(w / 8), H: int32(h / 8), Bytes: []byte{0xff, 0xd8, 0xff, 0xd9}},
-		},
-	}
-}
-
-func (r *request) document(f *worldFile, date time.Time) *api.Document {
-	return &api.Document{
-		ID: f.id, AccessHash: r.c.world.accessHash(r.ctxMe.id, f.id),
-		FileReference: r.c.world.reference(r.ctxMe.id, f.id, r.now), Date: int32(date.Unix()),
-		MimeType: f.mime, Size: f.size, DCID: int32(f.dc), Attributes: f.attributes(),
-	}
-}
-
-func (f *worldFile) attributes() []api.DocumentAttributeClass {
-	if f.upload != nil {
-		return f.upload.attributes
-	}
-	w, h, length := f.dimensions()
-	name := f.name
-	if named, ok := f.data.(interface{ Name() string }); ok && name == "" {
-		name = named.Name()
-	}
-	var list []api.DocumentAttributeClass
-	switch f.kind {
-	case content.Video:
-		list = append(list, &api.DocumentAttributeVideo{SupportsStreaming: true, Duration: length.Seconds(), W: int32(w), H: int32(h)})
-	case content.Audio:
-		list = append(list, &api.DocumentAttributeAudio{Duration: int32(length.Seconds()), Title: tl.Some("A melody"), Performer: tl.Some("Sim")})
-	case content.Voice: // has no name
-		return append(list, &api.DocumentAttributeAudio{Voice: true, Duration: int32(length.Seconds())})
-	default:
-	}
-	if name == noName {
-		return list
-	}
-	return append(list, &api.DocumentAttributeFilename{FileName: name})
-}
-
-// noName marks a file that has no name at all.
-const noName = "\x00none"
 
 const (
 	maxPart    = 1 << 20
@@ -106,69 +38,72 @@ func checkRange(offset int64, limit int, precise bool) error {
 	return nil
 }
 
-// locate finds the file of a location and checks that the account may have it.
-func (r *request) locate(in api.InputFileLocationClass) (*worldFile, error) {
+// A located file is what a location means: a file, or its small picture.
+type located struct {
+	*worldFile
+	thumb source // nil: the file itself
+}
+
+// locate finds the file of a location and checks that the account may have it
+// here. See core.telegram.org/api/files#downloading-files.
+func (r *request) locate(in api.InputFileLocationClass) (f located, err error) {
 	var id, hash int64
 	var ref []byte
-	var size string
+	var size, whole string
 	switch l := in.(type) {
 	case *api.InputDocumentFileLocation:
 		id, hash, ref, size = l.ID, l.AccessHash, l.FileReference, l.ThumbSize
 	case *api.InputPhotoFileLocation:
-		id, hash, ref, size = l.ID, l.AccessHash, l.FileReference, l.ThumbSize
+		id, hash, ref, size, whole = l.ID, l.AccessHash, l.FileReference, l.ThumbSize, bigSize
 	default:
-		return nil, refuse(400, "LOCATION_INVALID")
+		return f, refuse(400, "LOCATION_INVALID")
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	f := r.c.world.file(id)
-	if f == nil || hash != r.c.world.accessHash(r.ctxMe.id, id) {
-		return nil, refuse(400, "FILE_ID_INVALID")
+	w := r.c.world
+	if f.worldFile = w.file(id); f.worldFile == nil || hash != w.accessHash(r.me.id, id) {
+		return f, refuse(400, "FILE_ID_INVALID")
 	}
-	_, isPhoto := in.(*api.InputPhotoFileLocation)
-	if isPhoto != (f.kind == content.Photo) || isPhoto && size != bigSize || !isPhoto && size != "" {
-		return nil, refuse(400, "LOCATION_INVALID")
+	if isPhoto := whole == bigSize; isPhoto != (f.kind == content.Photo) {
+		return f, refuse(400, "LOCATION_INVALID")
 	}
-	if r.expireIt {
-		r.c.minRef[id] = r.now
+	if size != whole {
+		t := f.worldFile.thumb()
+		if size != thumbSize || t == nil {
+			return f, refuse(400, "LOCATION_INVALID")
+		}
+		f.thumb = t
 	}
-	if text := r.c.world.checkReference(ref, r.ctxMe.id, id, r.now, r.c.minRef[id]); text != "" {
-		return nil, refuse(400, text)
+	r.strikeLocked(f.worldFile)
+	if text := w.checkReference(ref, r.me.id, id, r.now); text != "" {
+		return f, refuse(400, text)
 	}
-	dc := f.dc
-	if moved := r.c.moved[id]; moved != 0 {
-		dc = moved
-	}
-	if dc != r.DC {
-		return nil, refuse(303, "FILE_MIGRATE_"+strconv.Itoa(dc))
+	if dc := cmp.Or(r.c.moved[id], f.dc); dc != r.DC {
+		return f, refuse(303, "FILE_MIGRATE_"+itoa(dc))
 	}
 	return f, nil
 }
 
-// migrate moves the file that is asked for to another DC, where it stays; what
-// messages say of it is old from then on.
-func (r *request) migrate() {
-	d := tl.NewDecoder(r.Query)
-	for d.Remaining() > 4 && d.PeekID() != api.UploadGetFileRequestID {
-		d.Take(4)
-	}
-	var q api.UploadGetFileRequest
-	if q.Decode(d); d.Err() != nil {
-		return
-	}
-	f, err := r.locate(q.Location)
-	if err != nil {
-		return
-	}
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	for _, dc := range r.c.cfg.DCs {
-		if !dc.CDN && dc.ID != r.DC {
-			r.c.moved[f.id] = dc.ID
-			return
+// strikeLocked lets the faults happen that concern the file of a request.
+func (r *request) strikeLocked(f *worldFile) {
+	switch r.strike {
+	case "gone":
+		r.c.world.deleteMessageOf(f.id)
+		r.c.world.expiries[f.id]++
+	case "file_reference_expired":
+		r.c.world.expiries[f.id]++
+	case "file_migrate":
+		for _, dc := range r.c.cfg.DCs {
+			if !dc.CDN && dc.ID != r.DC {
+				r.c.moved[f.id] = dc.ID
+				return
+			}
 		}
 	}
 }
+
+// shortBy is how many bytes the fault short_part takes off an answer.
+const shortBy = 1000
 
 func (r *request) getFile(q *api.UploadGetFileRequest) (tl.Object, error) {
 	f, err := r.locate(q.Location)
@@ -178,22 +113,38 @@ func (r *request) getFile(q *api.UploadGetFileRequest) (tl.Object, error) {
 	if err := checkRange(q.Offset, int(q.Limit), q.Precise); err != nil {
 		return nil, err
 	}
+	if f.thumb != nil {
+		return serve(f.thumb, true, q.Offset, q.Limit), nil
+	}
 	if f.cdn && q.CdnSupported {
 		if dc := r.c.cdnDC(); dc != 0 {
-			return r.redirect(f, dc)
+			return r.redirect(f.worldFile, dc), nil
 		}
 	}
-	n := min(int64(q.Limit), max(0, f.size-q.Offset))
-	n = max(0, n-int64(r.shortBy))
-	r.c.stats.served(f.id, q.Offset, int(n))
-	return &fileAnswer{file: f, offset: q.Offset, n: int(n)}, nil
+	answer := serve(f.data, f.kind == content.Photo, q.Offset, q.Limit)
+	if r.strike == "short_part" {
+		answer.n = max(0, answer.n-shortBy)
+	}
+	r.c.stats.served(f.id, q.Offset, answer.n)
+	return answer, nil
+}
+
+// serve is the answer with a part of data.
+func serve(data source, jpeg bool, offset int64, limit int32) *fileAnswer {
+	n := min(int64(limit), max(0, data.Size()-offset))
+	kind := api.StorageFileTypeClass(&api.StorageFilePartial{})
+	if jpeg {
+		kind = &api.StorageFileJpeg{}
+	}
+	return &fileAnswer{data: data, offset: offset, n: int(n), kind: kind}
 }
 
 // A fileAnswer is upload.file whose bytes are made where they are encoded.
 type fileAnswer struct {
-	file   *worldFile
+	data   source
 	offset int64
 	n      int
+	kind   api.StorageFileTypeClass
 	cdn    *crypt // for upload.cdnFile
 }
 
@@ -222,11 +173,11 @@ func (a *fileAnswer) SizeHint() int { return a.n + 32 }
 func (a *fileAnswer) Encode(e *tl.Encoder) {
 	e.ID(a.TypeID())
 	if a.cdn == nil {
-		e.ID(api.StorageFilePartialID)
+		a.kind.Encode(e)
 		e.Int(int32(epoch.Unix()))
 	}
 	space := e.BlobSpace(a.n)
-	if _, err := a.file.data.ReadAt(space, a.offset); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := a.data.ReadAt(space, a.offset); err != nil && !errors.Is(err, io.EOF) {
 		panic("dctest: content failed: " + err.Error())
 	}
 	if a.cdn != nil {
@@ -261,7 +212,7 @@ func (r *request) getFileHashes(q *api.UploadGetFileHashesRequest) (tl.Object, e
 	if q.Offset < 0 {
 		return nil, refuse(400, "OFFSET_INVALID")
 	}
-	return hashesFrom(f, q.Offset), nil
+	return hashesFrom(f.worldFile, q.Offset), nil
 }
 
 // CDN: the token names file and account, and cannot be made up; the key never
@@ -271,8 +222,8 @@ const tokenSize = 8 + 8 + 16
 
 func (r *request) token(f *worldFile) []byte {
 	t := binary.BigEndian.AppendUint64(nil, uint64(f.id))
-	t = binary.BigEndian.AppendUint64(t, uint64(r.ctxMe.id))
-	return append(t, r.c.world.mac("cdn token", f.id, r.ctxMe.id)[:16]...)
+	t = binary.BigEndian.AppendUint64(t, uint64(r.me.id))
+	return append(t, r.c.world.mac("cdn token", f.id, r.me.id)[:16]...)
 }
 
 func (r *request) parseToken(t []byte) (*worldFile, error) {
@@ -286,7 +237,8 @@ func (r *request) parseToken(t []byte) (*worldFile, error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	f := r.c.world.file(id)
-	if f == nil {
+	// The DC of the file takes a token back only from whom it gave it to.
+	if f == nil || r.me != nil && (account != r.me.id || cmp.Or(r.c.moved[id], f.dc) != r.DC) {
 		return nil, refuse(400, "FILE_TOKEN_INVALID")
 	}
 	return f, nil
@@ -296,11 +248,11 @@ func (r *request) crypt(f *worldFile) *crypt {
 	return &crypt{key: r.c.world.mac("cdn key", f.id), iv: r.c.world.mac("cdn iv", f.id)[:16]}
 }
 
-func (r *request) redirect(f *worldFile, dc int) (tl.Object, error) {
+func (r *request) redirect(f *worldFile, dc int) tl.Object {
 	c := r.crypt(f)
 	return &api.UploadFileCdnRedirect{
 		DCID: int32(dc), FileToken: r.token(f), EncryptionKey: c.key, EncryptionIv: c.iv, FileHashes: hashesFrom(f, 0),
-	}, nil
+	}
 }
 
 func (r *request) getCdnFile(q *api.UploadGetCdnFileRequest) (tl.Object, error) {
@@ -317,9 +269,10 @@ func (r *request) getCdnFile(q *api.UploadGetCdnFileRequest) (tl.Object, error) 
 	if !cached {
 		return &api.UploadCdnFileReuploadNeeded{RequestToken: r.c.world.mac("reupload", f.id)}, nil
 	}
-	n := min(int64(q.Limit), max(0, f.size-q.Offset))
-	r.c.stats.served(f.id, q.Offset, int(n))
-	return &fileAnswer{file: f, offset: q.Offset, n: int(n), cdn: r.crypt(f)}, nil
+	answer := serve(f.data, false, q.Offset, q.Limit)
+	answer.cdn = r.crypt(f)
+	r.c.stats.served(f.id, q.Offset, answer.n)
+	return answer, nil
 }
 
 func (r *request) reuploadCdnFile(q *api.UploadReuploadCdnFileRequest) (tl.Object, error) {
@@ -341,5 +294,8 @@ func (r *request) getCdnFileHashes(q *api.UploadGetCdnFileHashesRequest) (tl.Obj
 	if err != nil {
 		return nil, err
 	}
-	return hashesFrom(f, max(0, q.Offset)), nil
+	if q.Offset < 0 {
+		return nil, refuse(400, "OFFSET_INVALID")
+	}
+	return hashesFrom(f, q.Offset), nil
 }

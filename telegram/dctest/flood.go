@@ -10,53 +10,75 @@ import (
 	"time"
 )
 
-// A FloodRule limits how often an account may call a method.
+// A FloodRule limits how often an account may call a method. Each account and
+// DC is counted for itself. See core.telegram.org/api/errors#420-flood.
 type FloodRule struct {
-	Method string `json:"method"` // "upload.getFile"; "upload.*" for a group
-	DC     int    `json:"dc"`     // 0: each DC for itself
+	Method string `json:"method"` // "upload.getFile"; "upload.*" for a group, counted together
+	DC     int    `json:"dc"`     // 0: every DC
 	// Kind: token_bucket (Rate a second, Burst at once), fixed_window and
-	// sliding_window (Burst in each Window), concurrency (Burst at once),
-	// growing (as token_bucket, but each wait doubles while waits are ignored).
+	// sliding_window (Burst in each Window), concurrency (Burst at the same
+	// time), growing (as token_bucket, but the wait doubles with each request
+	// that comes inside it).
 	Kind    string   `json:"kind"`
 	Rate    float64  `json:"rate"`
 	Burst   int      `json:"burst"`
 	Window  Duration `json:"window"`
-	Wait    int      `json:"wait"`    // seconds to answer with; as long as it takes if 0
-	Premium bool     `json:"premium"` // FLOOD_PREMIUM_WAIT, for accounts without Premium
+	Wait    int      `json:"wait"`    // seconds to answer with at least; as long as it takes if 0
+	Premium bool     `json:"premium"` // FLOOD_PREMIUM_WAIT, and none for accounts with Premium
+}
+
+// maxPenalty is the longest wait that a growing rule reaches.
+const maxPenalty = 24 * time.Hour
+
+// exportRule is always in force: the real servers punish clients that transfer
+// their authorisation again and again.
+var exportRule = FloodRule{
+	Method: "auth.exportAuthorization", Kind: "sliding_window", Burst: 60, Window: Duration(time.Minute), Wait: 1000,
 }
 
 func (r *FloodRule) check() error {
 	switch r.Kind {
 	case "token_bucket", "growing":
-		if r.Rate <= 0 {
-			return errors.New("rate must be positive")
+		if !(r.Rate > 0) || math.IsInf(r.Rate, 1) {
+			return fmt.Errorf("kind %s needs a rate above 0", r.Kind)
 		}
 	case "fixed_window", "sliding_window":
 		if r.Window <= 0 {
-			return errors.New("window must be positive")
+			return fmt.Errorf("kind %s needs a window above 0", r.Kind)
 		}
 	case "concurrency":
 	default:
 		return fmt.Errorf("unknown kind %q", r.Kind)
 	}
-	if r.Burst < 1 || r.Method == "" || r.Wait < 0 {
-		return errors.New("method and a burst of at least 1 are needed")
+	switch {
+	case r.Method == "":
+		return errors.New("method is missing")
+	case r.Burst < 1:
+		return fmt.Errorf("burst is %d, want 1 at least", r.Burst)
+	case r.Wait < 0:
+		return fmt.Errorf("wait is %d", r.Wait)
 	}
 	return nil
 }
 
-func (r *FloodRule) covers(method string) bool {
-	if group, ok := strings.CutSuffix(r.Method, "*"); ok {
+// covers reports whether pattern, as in FloodRule.Method, means a method.
+func covers(pattern, method string) bool {
+	if group, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(method, group)
 	}
-	return r.Method == method
+	return pattern == method
 }
 
-// floodGuard applies the rules, for each account and DC.
+// A floodGuard applies the rules. It has no clock: whoever asks tells the time.
 type floodGuard struct {
 	mu    sync.Mutex
 	rules []FloodRule
 	state map[floodKey]*floodState
+	waits map[floodScope]*floodWait
+	grace time.Duration
+	// issued counts waits that began or grew; inside counts requests that came
+	// inside one although its answer had had the time to arrive.
+	issued, inside int64
 }
 
 type floodKey struct {
@@ -65,96 +87,152 @@ type floodKey struct {
 	dc      int
 }
 
+// A floodScope is what a wait closes.
+type floodScope struct {
+	account int64
+	dc      int
+	method  string
+}
+
+// A floodWait is a wait that was answered with last in a scope.
+type floodWait struct {
+	since, until time.Time
+	premium      bool
+	rule         int // -1: a fault
+}
+
+// floodState is what one rule has counted for one account at one DC.
 type floodState struct {
 	tokens  float64
 	last    time.Time
 	hits    []time.Time // of a sliding window
-	active  int
-	until   time.Time // end of the wait that was answered last
+	active  int         // of concurrency
 	penalty time.Duration
 }
 
-func newFloodGuard(rules []FloodRule) *floodGuard {
-	return &floodGuard{rules: rules, state: map[floodKey]*floodState{}}
+// newFloodGuard returns a guard. Requests that arrive within grace after a
+// wait was answered are taken for underway already.
+func newFloodGuard(rules []FloodRule, grace time.Duration) *floodGuard {
+	return &floodGuard{
+		rules: append(slices.Clone(rules), exportRule), grace: grace,
+		state: map[floodKey]*floodState{}, waits: map[floodScope]*floodWait{},
+	}
 }
 
-// A verdict says whether a request may pass. done must be called when it is answered.
-type floodVerdict struct {
-	wait    int // seconds, 0: passes
+// A verdict says whether a request may pass: if wait is 0. Its done must be
+// called when the request is answered.
+type verdict struct {
+	wait    int // seconds
 	premium bool
-	inside  bool // it came inside a wait
 	done    func()
 }
 
-// ask judges a request at time now.
-func (g *floodGuard) ask(account int64, premium bool, dc int, method string, now time.Time) floodVerdict {
+// counts returns how many waits were answered, and how many requests came inside one.
+func (g *floodGuard) counts() (issued, inside int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := floodVerdict{done: func() {}}
+	return g.issued, g.inside
+}
+
+// ask judges a request at time now.
+func (g *floodGuard) ask(account int64, hasPremium bool, dc int, method string, now time.Time) verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	scope := floodScope{account, dc, method}
+	if w := g.waits[scope]; w != nil {
+		if now.Before(w.until) {
+			return g.repeatLocked(scope, w, now)
+		}
+		delete(g.waits, scope)
+	}
+	var held []*floodState
+	done := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for _, s := range held {
+			s.active--
+		}
+	}
 	for i := range g.rules {
 		r := &g.rules[i]
-		if !r.covers(method) || r.DC != 0 && r.DC != dc || r.Premium && premium {
+		if !covers(r.Method, method) || r.DC != 0 && r.DC != dc || r.Premium && hasPremium {
 			continue
 		}
-		key := floodKey{i, account, dc}
-		s := g.state[key]
-		if s == nil {
-			s = &floodState{tokens: float64(r.Burst), last: now}
-			g.state[key] = s
-		}
-		inside := now.Before(s.until)
-		wait := s.judge(r, now)
-		if wait > 0 {
-			seconds := int(math.Ceil(wait.Seconds()))
-			if !inside || r.Kind == "growing" {
-				s.until = now.Add(time.Duration(seconds) * time.Second)
-			}
-			return floodVerdict{wait: seconds, premium: r.Premium, inside: inside, done: v.done}
+		s := g.stateLocked(floodKey{i, account, dc}, now)
+		if wait := s.judge(r, now); wait > 0 {
+			v := g.closeLocked(scope, wait, r.Premium, i, now)
+			v.done = done
+			return v
 		}
 		if r.Kind == "concurrency" {
 			s.active++
-			before := v.done
-			v.done = func() {
-				before()
-				g.mu.Lock()
-				defer g.mu.Unlock()
-				s.active--
-			}
+			held = append(held, s)
 		}
 	}
-	return v
+	return verdict{done: done}
 }
 
-// judge returns how long to wait, 0 if the request passes.
-func (s *floodState) judge(r *FloodRule, now time.Time) time.Duration {
-	fixed := time.Duration(r.Wait) * time.Second
-	if now.Before(s.until) {
-		if r.Kind == "growing" {
-			s.penalty *= 2
-			return s.penalty
-		}
-		return s.until.Sub(now)
+// close makes a scope wait, whatever the rules say.
+func (g *floodGuard) close(account int64, dc int, method string, wait time.Duration, now time.Time) verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closeLocked(floodScope{account, dc, method}, wait, false, -1, now)
+}
+
+func (g *floodGuard) closeLocked(scope floodScope, wait time.Duration, premium bool, rule int, now time.Time) verdict {
+	seconds := max(1, int(math.Ceil(wait.Seconds()-1e-6)))
+	g.waits[scope] = &floodWait{since: now, until: now.Add(time.Duration(seconds) * time.Second), premium: premium, rule: rule}
+	g.issued++
+	return verdict{wait: seconds, premium: premium, done: func() {}}
+}
+
+// repeatLocked answers a request inside a wait.
+func (g *floodGuard) repeatLocked(scope floodScope, w *floodWait, now time.Time) verdict {
+	early := now.Sub(w.since) > g.grace
+	if early {
+		g.inside++
 	}
+	if early && w.rule >= 0 && g.rules[w.rule].Kind == "growing" {
+		s := g.state[floodKey{w.rule, scope.account, scope.dc}]
+		s.penalty = min(2*s.penalty, maxPenalty)
+		return g.closeLocked(scope, s.penalty, w.premium, w.rule, now)
+	}
+	left := max(1, int(math.Ceil(w.until.Sub(now).Seconds()-1e-6)))
+	return verdict{wait: left, premium: w.premium, done: func() {}}
+}
+
+func (g *floodGuard) stateLocked(key floodKey, now time.Time) *floodState {
+	s := g.state[key]
+	if s == nil {
+		s = &floodState{tokens: float64(g.rules[key.rule].Burst), last: now}
+		g.state[key] = s
+	}
+	return s
+}
+
+// judge counts a request and returns 0, or how long to wait.
+func (s *floodState) judge(r *FloodRule, now time.Time) time.Duration {
+	least := time.Duration(r.Wait) * time.Second
 	switch r.Kind {
 	case "token_bucket", "growing":
 		s.tokens = min(float64(r.Burst), s.tokens+now.Sub(s.last).Seconds()*r.Rate)
 		s.last = now
-		if s.tokens >= 1 {
+		if s.tokens >= 1-1e-9 {
 			s.tokens--
 			return 0
 		}
-		s.penalty = max(fixed, time.Second, time.Duration((1-s.tokens)/r.Rate*float64(time.Second)))
+		s.penalty = max(least, time.Second, time.Duration(min((1-s.tokens)/r.Rate, maxPenalty.Seconds())*float64(time.Second)))
 		return s.penalty
 	case "fixed_window":
 		window := time.Duration(r.Window)
-		if now.Sub(s.last) >= window {
-			s.last, s.tokens = now, float64(r.Burst)
+		if gone := now.Sub(s.last); gone >= window {
+			s.last, s.tokens = s.last.Add(gone-gone%window), float64(r.Burst)
 		}
 		if s.tokens >= 1 {
 			s.tokens--
 			return 0
 		}
-		return max(fixed, s.last.Add(window).Sub(now))
+		return max(least, s.last.Add(window).Sub(now))
 	case "sliding_window":
 		old := now.Add(-time.Duration(r.Window))
 		s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return !t.After(old) })
@@ -162,35 +240,11 @@ func (s *floodState) judge(r *FloodRule, now time.Time) time.Duration {
 			s.hits = append(s.hits, now)
 			return 0
 		}
-		return max(fixed, s.hits[0].Sub(old))
+		return max(least, s.hits[0].Sub(old))
 	default: // concurrency
 		if s.active < r.Burst {
 			return 0
 		}
-		return max(fixed, time.Second)
+		return max(least, time.Second)
 	}
-}
-
-// A faultPlan counts requests and says which fault strikes.
-type faultPlan struct {
-	mu     sync.Mutex
-	faults []Fault
-	seen   []int64
-	rnd    func() float64
-}
-
-// next returns the fault that strikes this request of method, if any.
-func (p *faultPlan) next(method string, dc int, kinds ...string) (Fault, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, f := range p.faults {
-		if f.Method != method || f.DC != 0 && f.DC != dc || !slices.Contains(kinds, f.Kind) {
-			continue
-		}
-		p.seen[i]++
-		if slices.Contains(f.At, p.seen[i]) || f.Rate > 0 && p.rnd() < f.Rate {
-			return f, true
-		}
-	}
-	return Fault{}, false
 }

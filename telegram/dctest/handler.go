@@ -1,7 +1,9 @@
 package dctest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -14,26 +16,28 @@ import (
 )
 
 // A call goes through, in this order: wrappers, layer, what the method needs
-// (authorisation, kind of account), faults, flood rules, the method itself,
+// (authorisation, kind of account), flood rules, faults, the method itself,
 // and the shape of the client's layer.
 
 // A request is one API call, with all that its answer depends on.
 type request struct {
 	*mtserver.Call
-	c        *Cluster
-	ctxMe    *account // nil before sign-in
-	method   string
-	layer    int
-	now      time.Time
-	shortBy  int // bytes that a fault cuts off the answer
-	expireIt bool
+	c       *Cluster
+	me      *account // nil before sign-in
+	method  string
+	layer   int
+	now     time.Time
+	quiet   bool          // invokeWithoutUpdates
+	takeout tl.Opt[int64] // invokeWithTakeout
+	strike  string        // the fault that befalls the file asked for, if any
 }
 
 func refuse(code int, text string) error { return &mtserver.Error{Code: code, Message: text} }
 
 // Handle answers one call; see mtserver.Handler.
 func (c *Cluster) Handle(ctx context.Context, call *mtserver.Call) (tl.Object, error) {
-	r := &request{Call: call, c: c, now: time.Now()}
+	// When it came counts, not when its turn came.
+	r := &request{Call: call, c: c, now: cmp.Or(call.Received, time.Now())}
 	r.method, _ = schema.Name(call.Method)
 	answer, err := r.answer(ctx)
 	c.stats.count(r, err)
@@ -51,39 +55,58 @@ func (r *request) answer(ctx context.Context) (tl.Object, error) {
 	if r.c.isCDN(r.DC) != (query.TypeID() == api.UploadGetCdnFileRequestID) {
 		return nil, refuse(400, "CDN_METHOD_INVALID")
 	}
-	q, err := api.DecodeRequest(tl.NewDecoder(query))
+	q, err := decodeQuery(query)
 	if err != nil {
-		if _, known := schema.Name(query.TypeID()); known {
-			return nil, refuse(400, "INPUT_FETCH_ERROR")
-		}
-		return nil, refuse(400, "INPUT_METHOD_INVALID_"+strconv.FormatUint(uint64(query.TypeID()), 10))
+		return nil, err
 	}
 	r.method = q.TypeName()
-	r.ctxMe = r.c.authorised(r.DC, r.AuthKeyID)
-	if r.ctxMe == nil && !withoutLogin[r.method] && !r.c.isCDN(r.DC) {
-		return nil, refuse(401, "AUTH_KEY_UNREGISTERED")
+	if err := r.admit(); err != nil {
+		return nil, err
 	}
-	if r.ctxMe != nil && r.ctxMe.bot() && usersOnly[r.method] {
-		return nil, refuse(400, "BOT_METHOD_INVALID")
+	v := r.flood()
+	defer func() { v.done() }()
+	if err := v.err(); err != nil {
+		return nil, err
 	}
 	if err := r.fault(); err != nil {
 		return nil, err
 	}
-	verdict := r.flood()
-	defer verdict.done()
-	if verdict.wait > 0 {
-		r.c.stats.wait(verdict.inside)
-		kind := "FLOOD_WAIT_"
-		if verdict.premium {
-			kind = "FLOOD_PREMIUM_WAIT_"
-		}
-		return nil, refuse(420, kind+strconv.Itoa(verdict.wait))
-	}
+	r.listen()
 	result, err := r.dispatch(q)
 	if err != nil || r.layer >= schema.Layer {
 		return result, err
 	}
 	return layers.Downgrade(result, r.layer)
+}
+
+// decodeQuery reads a query of the current layer, all of it.
+func decodeQuery(query tl.Raw) (tl.Object, error) {
+	d := tl.NewDecoder(query)
+	q, err := api.DecodeRequest(d)
+	var unknown *tl.UnknownConstructorError
+	switch {
+	case errors.As(err, &unknown) && unknown.ID == query.TypeID():
+		return nil, unknownMethod(query.TypeID())
+	case errors.As(err, &unknown):
+		return nil, refuse(400, "INPUT_CONSTRUCTOR_INVALID_"+strconv.FormatUint(uint64(unknown.ID), 10))
+	case err != nil || d.End() != nil:
+		return nil, refuse(400, "INPUT_FETCH_ERROR")
+	}
+	return q, nil
+}
+
+// admit finds out who calls, and whether they may.
+func (r *request) admit() error {
+	r.me = r.c.authorised(r.DC, r.AuthKeyID)
+	switch {
+	case r.me == nil && !withoutLogin[r.method] && !r.c.isCDN(r.DC):
+		return refuse(401, "AUTH_KEY_UNREGISTERED")
+	case r.me != nil && r.me.bot() && usersOnly[r.method]:
+		return refuse(400, "BOT_METHOD_INVALID")
+	case r.takeout.Set && !r.c.inTakeout(r.me, r.takeout.Value):
+		return refuse(400, "TAKEOUT_INVALID")
+	}
+	return nil
 }
 
 // withoutLogin are the methods that a key without an account may call.
@@ -93,7 +116,7 @@ var withoutLogin = names(`auth.sendCode auth.resendCode auth.cancelCode auth.sig
 
 // usersOnly are the methods that bots may not call.
 var usersOnly = names(`messages.getHistory messages.search messages.getReplies messages.getDialogs messages.getPinnedDialogs
-	messages.getPeerDialogs messages.getSearchCounters account.initTakeoutSession`)
+	messages.getPeerDialogs messages.getSearchCounters account.initTakeoutSession account.finishTakeoutSession account.getPassword`)
 
 func names(list string) map[string]bool {
 	set := map[string]bool{}
@@ -110,44 +133,67 @@ const (
 )
 
 // peel takes the wrappers off and keeps what they say.
+// See core.telegram.org/api/invoking.
 func (r *request) peel(ctx context.Context) (tl.Raw, error) {
 	query := r.Query
 	for {
-		d := tl.NewDecoder(query)
-		switch query.TypeID() {
-		case api.InvokeWithLayerRequestID:
-			var w api.InvokeWithLayerRequest
-			w.Decode(d)
-			if d.Err() == nil && (w.Layer < oldestLayer || w.Layer > newestLayer) {
-				return nil, refuse(400, "CONNECTION_LAYER_INVALID")
-			}
-			r.layer = int(w.Layer)
-			query, _ = w.Query.(tl.Raw)
-		case api.InitConnectionRequestID:
-			var w api.InitConnectionRequest
-			w.Decode(d)
-			if err := r.initConnection(&w, d.Err()); err != nil {
-				return nil, err
-			}
-			query, _ = w.Query.(tl.Raw)
-		case api.InvokeWithoutUpdatesRequestID:
-			query = query[4:]
-		case api.InvokeWithTakeoutRequestID:
-			query = query[min(12, len(query)):]
-		case api.InvokeAfterMsgRequestID:
-			var w api.InvokeAfterMsgRequest
-			w.Decode(d)
-			if d.Err() == nil && r.WaitFor(ctx, w.MsgID) != nil {
-				return nil, refuse(400, "MSG_WAIT_FAILED")
-			}
-			query, _ = w.Query.(tl.Raw)
-		default:
+		inner, err := r.peelOne(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if inner == nil {
 			return query, r.remember()
 		}
-		if d.Err() != nil || len(query) < 4 {
+		if len(inner) < 4 {
 			return nil, refuse(400, "INPUT_FETCH_ERROR")
 		}
+		query = inner
 	}
+}
+
+// peelOne takes one wrapper off. It returns nil if there is none.
+func (r *request) peelOne(ctx context.Context, query tl.Raw) (tl.Raw, error) {
+	d := tl.NewDecoder(query)
+	var after []int64
+	switch d.ID() {
+	case api.InvokeWithLayerRequestID:
+		layer := int(d.Int())
+		if d.Err() == nil && (layer < oldestLayer || layer > newestLayer) {
+			return nil, refuse(400, "CONNECTION_LAYER_INVALID")
+		}
+		r.layer = layer
+	case api.InitConnectionRequestID:
+		var w api.InitConnectionRequest
+		w.DecodeBare(d)
+		if err := r.initConnection(&w, d.Err()); err != nil {
+			return nil, err
+		}
+		inner, _ := w.Query.(tl.Raw)
+		return inner, nil
+	case api.InvokeWithoutUpdatesRequestID:
+		r.quiet = true
+	case api.InvokeWithTakeoutRequestID:
+		r.takeout = tl.Some(d.Long())
+	case api.InvokeWithMessagesRangeRequestID:
+		schema.Skip(d)
+	case api.InvokeAfterMsgRequestID:
+		after = append(after, d.Long())
+	case api.InvokeAfterMsgsRequestID:
+		for n := d.Vector(8); n > 0; n-- {
+			after = append(after, d.Long())
+		}
+	default:
+		return nil, nil
+	}
+	if d.Err() != nil {
+		return nil, refuse(400, "INPUT_FETCH_ERROR")
+	}
+	for _, id := range after {
+		if err := r.WaitFor(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return d.Rest(), nil
 }
 
 func (r *request) initConnection(w *api.InitConnectionRequest, err error) error {
@@ -187,34 +233,49 @@ func (r *request) remember() error {
 	return nil
 }
 
-// fault lets a fault of the scenario strike.
+// fault lets a fault of the scenario strike: with an answer, or later, when
+// the file is known.
 func (r *request) fault() error {
-	f, ok := r.c.faults.next(r.method, r.DC, "flood_wait", "error", "file_reference_expired", "short_part", "file_migrate")
+	f, ok := r.c.faults.next(r.method, r.DC, callFaults...)
 	if !ok {
 		return nil
 	}
 	switch f.Kind {
 	case "flood_wait":
-		r.c.stats.wait(false)
-		return refuse(420, "FLOOD_WAIT_"+strconv.Itoa(max(1, f.Seconds)))
+		wait := time.Duration(max(1, f.Seconds)) * time.Second
+		return r.c.flood.close(r.accountID(), r.DC, r.method, wait, r.now).err()
 	case "error":
 		return refuse(f.Code, f.Message)
-	case "file_reference_expired":
-		r.expireIt = true
-	case "short_part":
-		r.shortBy = 1000
-	case "file_migrate":
-		r.migrate()
+	default:
+		r.strike = f.Kind
+		return nil
 	}
-	return nil
 }
 
-func (r *request) flood() floodVerdict {
-	if r.ctxMe == nil {
-		return floodVerdict{done: func() {}}
+// accountID is who is counted by flood rules: nobody before sign-in.
+func (r *request) accountID() int64 {
+	if r.me == nil {
+		return 0
 	}
-	return r.c.flood.ask(r.ctxMe.id, r.ctxMe.cfg.Premium, r.DC, r.method, r.now)
+	return r.me.id
 }
+
+func (r *request) flood() verdict {
+	return r.c.flood.ask(r.accountID(), r.me != nil && r.me.cfg.Premium, r.DC, r.method, r.now)
+}
+
+// err is the answer to a request that has to wait.
+func (v verdict) err() error {
+	if v.wait == 0 {
+		return nil
+	}
+	if v.premium {
+		return refuse(420, "FLOOD_PREMIUM_WAIT_"+itoa(v.wait))
+	}
+	return refuse(420, "FLOOD_WAIT_"+itoa(v.wait))
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 // dispatch calls the method.
 func (r *request) dispatch(q tl.Object) (tl.Object, error) {
@@ -226,13 +287,19 @@ func (r *request) dispatch(q tl.Object) (tl.Object, error) {
 	case *api.HelpGetCdnConfigRequest:
 		return r.cdnConfig(), nil
 	case *api.HelpGetAppConfigRequest:
-		return &api.HelpAppConfig{Hash: 1, Config: &api.JsonObject{}}, nil
+		return r.appConfig(q), nil
 	case *api.AuthImportBotAuthorizationRequest:
 		return r.importBot(q)
 	case *api.AuthSendCodeRequest:
 		return r.sendCode(q)
 	case *api.AuthSignInRequest:
 		return r.signIn(q)
+	case *api.AccountGetPasswordRequest:
+		return r.password(), nil
+	case *api.AccountInitTakeoutSessionRequest:
+		return r.initTakeout()
+	case *api.AccountFinishTakeoutSessionRequest:
+		return r.finishTakeout()
 	case *api.AuthLogOutRequest:
 		return r.logOut()
 	case *api.AuthExportAuthorizationRequest:
@@ -277,20 +344,24 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 	case *api.MessagesGetDialogsRequest:
 		return r.getDialogs(q)
 	case *api.MessagesGetPinnedDialogsRequest:
-		return &api.MessagesPeerDialogs{State: r.state()}, nil
+		return r.getPinnedDialogs()
+	case *api.MessagesGetPeerDialogsRequest:
+		return r.getPeerDialogs(q)
 	case *api.ChannelsGetChannelsRequest:
 		return r.getChannels(q)
 	case *api.ChannelsGetFullChannelRequest:
 		return r.getFullChannel(q)
-	case *api.MessagesGetChatsRequest:
+	case *api.MessagesGetChatsRequest: // there are no basic groups
+		if len(q.ID) > 0 {
+			return nil, refuse(400, "CHAT_ID_INVALID")
+		}
 		return &api.MessagesChats{}, nil
 	case *api.MessagesGetSearchCountersRequest:
 		return r.searchCounters(q)
 	case *api.UpdatesGetStateRequest:
-		state := r.state()
-		return &state, nil
+		return r.getState()
 	case *api.UpdatesGetDifferenceRequest:
-		return &api.UpdatesDifferenceEmpty{Date: int32(r.now.Unix()), Seq: 1}, nil
+		return r.getDifference(q)
 	case *api.UpdatesGetChannelDifferenceRequest:
 		return r.getChannelDifference(q)
 	case *api.MessagesSendMediaRequest:
@@ -302,8 +373,13 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 	case *api.MessagesSendMessageRequest:
 		return r.sendMessage(q)
 	default:
-		return nil, refuse(400, "INPUT_METHOD_INVALID_"+strconv.FormatUint(uint64(q.TypeID()), 10))
+		return nil, unknownMethod(q.TypeID())
 	}
+}
+
+// unknownMethod is the answer to a call of a method that the cluster lacks.
+func unknownMethod(id uint32) error {
+	return refuse(400, "INPUT_METHOD_INVALID_"+strconv.FormatUint(uint64(id), 10))
 }
 
 // A boxedBool is an answer of type Bool.

@@ -28,7 +28,7 @@ type state struct {
 	Logins  []stateLogin               `json:"logins"`
 	Layers  map[int64]int              `json:"layers"`
 	Uploads []stateUpload              `json:"uploads"`
-	Sent    map[int][]stateMessage     `json:"sent"` // by channel
+	Sent    map[int64][]stateMessage   `json:"sent"` // by id of the channel or, of Saved Messages, the user
 }
 
 type stateLogin struct {
@@ -43,17 +43,20 @@ type stateUpload struct {
 	Mime       string       `json:"mime"`
 	Name       string       `json:"name"`
 	Account    int64        `json:"account"`
+	DC         int          `json:"dc"`
 	Attributes []byte       `json:"attributes"` // TL
 	Width      int          `json:"width"`
 	Height     int          `json:"height"`
 }
 
 type stateMessage struct {
-	Date    time.Time `json:"date"`
-	Text    string    `json:"text"`
-	File    int64     `json:"file,omitempty"`
-	Grouped int64     `json:"grouped,omitempty"`
-	From    int64     `json:"from"`
+	Date       time.Time `json:"date"`
+	Text       string    `json:"text"`
+	File       int64     `json:"file,omitempty"`
+	Grouped    int64     `json:"grouped,omitempty"`
+	From       int64     `json:"from"`
+	NoForwards bool      `json:"noforwards,omitempty"`
+	Entities   []byte    `json:"entities,omitempty"` // TL
 }
 
 func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
@@ -101,36 +104,56 @@ func (c *Cluster) restore(s *state) error {
 		c.inits[key] = layer
 	}
 	for i, u := range s.Uploads {
-		data, err := os.ReadFile(c.statePath("upload-" + strconv.Itoa(i+1)))
+		f, err := os.Open(c.statePath("upload-" + strconv.Itoa(i+1)))
 		if err != nil {
 			return err
 		}
-		media := &uploadedMedia{name: u.Name, account: u.Account}
-		d := tl.NewDecoder(u.Attributes)
-		for d.Remaining() > 0 && d.Err() == nil {
-			media.attributes = append(media.attributes, api.DecodeDocumentAttribute(d))
+		data := &fileSource{f: f}
+		if info, err := f.Stat(); err == nil {
+			data.size = info.Size()
 		}
-		if d.Err() != nil {
-			return d.Err()
+		media := &uploadedMedia{name: u.Name, account: u.Account, w: u.Width, h: u.Height}
+		if media.attributes, err = decodeAll(u.Attributes, api.DecodeDocumentAttribute); err != nil {
+			return errors.Join(err, f.Close())
 		}
 		c.world.uploaded = append(c.world.uploaded, &worldFile{
-			id: fileID(uploads, i+1), kind: u.Kind, size: int64(len(data)), dc: c.cfg.HomeDC, mime: u.Mime,
-			data: &bytesSource{data: data, w: u.Width, h: u.Height}, upload: media,
+			id: fileID(uploads, i+1), kind: u.Kind, size: data.size, dc: u.DC, mime: u.Mime, name: u.Name,
+			data: data, upload: media,
 		})
 	}
-	for i, list := range s.Sent {
-		if i < 0 || i >= len(c.world.channels) {
-			continue
-		}
-		ch := c.world.channels[i]
-		for _, m := range list {
-			msg := &worldMessage{id: ch.top() + 1, date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From}
-			if m.File != 0 {
-				msg.file = c.world.file(m.File)
+	for id, list := range s.Sent {
+		if ch := c.world.chatByID(id, len(c.accounts)); ch != nil {
+			if err := c.restoreSent(ch, list); err != nil {
+				return err
 			}
-			ch.sent = append(ch.sent, msg)
-			ch.pts++
 		}
+	}
+	return nil
+}
+
+func (c *Cluster) restoreSent(ch *chat, list []stateMessage) error {
+	for _, m := range list {
+		entities, err := decodeAll(m.Entities, api.DecodeMessageEntity)
+		if err != nil {
+			return err
+		}
+		msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
+		if m.File != 0 {
+			msg.file = c.world.file(m.File)
+		}
+		c.world.post(ch, msg)
+	}
+	return nil
+}
+
+// chatByID is the chat that an id means in a state, nil if there is none in
+// this scenario.
+func (w *world) chatByID(id int64, accounts int) *chat {
+	if i := id - firstChannelID; i >= 0 && i < int64(len(w.channels)) {
+		return w.channels[i]
+	}
+	if i := id - firstUserID; i >= 0 && i < int64(accounts) {
+		return w.savedOf(id)
 	}
 	return nil
 }
@@ -142,7 +165,7 @@ func (c *Cluster) saveState() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Sent: map[int][]stateMessage{}}
+	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Sent: map[int64][]stateMessage{}}
 	for i, k := range c.rsa {
 		s.RSA[i] = x509.MarshalPKCS1PrivateKey(k)
 	}
@@ -164,14 +187,11 @@ func (c *Cluster) saveState() error {
 			return err
 		}
 	}
-	for i, ch := range c.world.channels {
-		for _, m := range ch.sent {
-			sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from}
-			if m.file != nil {
-				sm.File = m.file.id
-			}
-			s.Sent[i] = append(s.Sent[i], sm)
-		}
+	for _, ch := range c.world.channels {
+		s.Sent[ch.id] = sentState(ch)
+	}
+	for _, ch := range c.world.saved {
+		s.Sent[ch.id] = sentState(ch)
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -180,24 +200,42 @@ func (c *Cluster) saveState() error {
 	return writeFile(c.statePath("state.json"), b)
 }
 
+func sentState(ch *chat) (list []stateMessage) {
+	for _, m := range ch.sent {
+		var e tl.Encoder
+		for _, entity := range m.entities {
+			entity.Encode(&e)
+		}
+		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes()}
+		if m.file != nil {
+			sm.File = m.file.id
+		}
+		list = append(list, sm)
+	}
+	return list
+}
+
 func (c *Cluster) saveUpload(s *state, i int, f *worldFile) error {
 	var e tl.Encoder
 	for _, a := range f.upload.attributes {
 		a.Encode(&e)
 	}
-	w, h, _ := f.dimensions()
 	s.Uploads = append(s.Uploads, stateUpload{
-		Kind: f.kind, Mime: f.mime, Name: f.upload.name, Account: f.upload.account, Attributes: e.Bytes(), Width: w, Height: h,
+		Kind: f.kind, Mime: f.mime, Name: f.name, Account: f.upload.account, DC: f.dc,
+		Attributes: e.Bytes(), Width: f.upload.w, Height: f.upload.h,
 	})
 	path := c.statePath("upload-" + strconv.Itoa(i+1))
 	if _, err := os.Stat(path); err == nil {
 		return nil // written by an earlier Close: uploads do not change
 	}
-	data := make([]byte, f.size)
-	if n, err := f.data.ReadAt(data, 0); n != len(data) {
-		return err
+	switch data := f.data.(type) {
+	case *fileSource:
+		return os.Link(data.f.Name(), path) // the parts lie in the same folder
+	case memSource:
+		return writeFile(path, data)
+	default:
+		return fmt.Errorf("upload %d is a %T", i+1, data)
 	}
-	return writeFile(path, data)
 }
 
 func methodName(id uint32) string {

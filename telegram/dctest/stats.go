@@ -1,6 +1,8 @@
 package dctest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -46,8 +48,6 @@ type counters struct {
 	methods map[string]map[string]MethodStats
 	files   map[int64]*fileCount
 	uploads map[int64]*fileCount
-	waits   int64
-	inside  int64
 }
 
 type fileCount struct {
@@ -79,15 +79,6 @@ func (c *counters) count(r *request, err error) {
 		m.Errors[e.Message]++
 	}
 	c.methods[r.method][dc] = m
-}
-
-func (c *counters) wait(inside bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waits++
-	if inside {
-		c.inside++
-	}
 }
 
 func note(files map[int64]*fileCount, id, place int64, n int) {
@@ -139,8 +130,8 @@ func (c *Cluster) Stats() Stats {
 	}
 	b, _ := json.Marshal(c.stats.methods) // a deep copy; plain maps always marshal
 	_ = json.Unmarshal(b, &s.Methods)
-	s.WaitsIssued, s.RequestsInsideWait = c.stats.waits, c.stats.inside
 	c.stats.mu.Unlock()
+	s.WaitsIssued, s.RequestsInsideWait = c.flood.counts()
 	for id, fs := range counted {
 		c.mu.Lock()
 		f := c.world.file(id)
@@ -161,12 +152,11 @@ func (c *Cluster) WriteStats(w io.Writer) error {
 	return e.Encode(c.Stats())
 }
 
-func (f *worldFile) fileName() string {
-	if f.upload != nil {
-		return f.upload.name
+// sum is the SHA-256 of a source in hex.
+func sum(s source) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(s, 0, s.Size())); err != nil {
+		return "", err
 	}
-	if named, ok := f.data.(interface{ Name() string }); ok && f.name == "" {
-		return named.Name()
-	}
-	return f.name
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -1,46 +1,95 @@
 package dctest
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/tghaul/haul/telegram/dctest/content"
+	"github.com/tghaul/haul/tl/api"
 )
 
-// The world is what the cluster serves: channels, their messages and files. A
+// The world is what the cluster serves: chats, their messages and files. A
 // message is computed from the seed when it is asked for, so that a channel of
 // a million messages costs nothing; only what clients send is stored.
+//
+// Cluster.mu guards whatever changes in it.
+type world struct {
+	cfg      *Config
+	channels []*chat
+	saved    map[int64]*chat // Saved Messages, by account
+	uploaded []*worldFile
+	made     map[int64]*worldFile // files asked for lately, since making one takes a while
+	expiries map[int64]uint32     // how often all references to a file have expired at once
+}
 
-// epoch is when the first message was sent.
+// maxMade bounds world.made.
+const maxMade = 128
+
+func newWorld(cfg *Config) *world {
+	w := &world{cfg: cfg, saved: map[int64]*chat{}, made: map[int64]*worldFile{}, expiries: map[int64]uint32{}}
+	for i, ch := range cfg.Channels {
+		w.channels = append(w.channels, newChannel(i, ch))
+	}
+	return w
+}
+
+// Messages of channels are spread over channelSpan from epoch on, at most
+// messageGap apart.
+const (
+	channelSpan = 600 * 24 * time.Hour
+	messageGap  = 7 * time.Minute
+)
+
 var epoch = time.Date(2024, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// textKind is the FileSpec.Kind of messages without a file.
+const textKind = "text"
 
 var kinds = map[string]content.Kind{
 	"photo": content.Photo, "video": content.Video, "audio": content.Audio, "voice": content.Voice, "document": content.Document,
 }
 
-// A worldFile is a file of a message, without anything that depends on an account.
+func kindName(k content.Kind) string {
+	for name, kind := range kinds {
+		if kind == k {
+			return name
+		}
+	}
+	return ""
+}
+
+// A source is the bytes of a file.
+type source interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// A worldFile is a file, without anything that depends on an account. Only
+// data is read without Cluster.mu.
 type worldFile struct {
 	id      int64
 	kind    content.Kind
 	size    int64
 	dc      int
 	cdn     bool
-	name    string // overrides the content's own
-	data    source
-	deleted bool
+	deleted bool   // its message has lost it
+	name    string // noName for none
 	mime    string
+	data    source
 	upload  *uploadedMedia // of files that clients have sent
 }
 
-// A source is the bytes of a file.
-type source interface {
-	ReadAt(p []byte, off int64) (int, error)
-	Size() int64
+// noName is the name of a file that has none at all.
+const noName = "\x00none"
+
+func (f *worldFile) fileName() string {
+	if f.name == noName {
+		return ""
+	}
+	return f.name
 }
 
 // A worldMessage is a message, without anything that depends on an account.
@@ -53,17 +102,54 @@ type worldMessage struct {
 	noForwards bool
 	service    bool
 	from       int64 // user id of who sent it, 0 for the channel itself
+	entities   []api.MessageEntityClass
 }
 
-// A channel is what a ChannelConfig describes, and what clients sent to it.
-type channel struct {
+// A chat is a channel with what clients sent to it, or the Saved Messages of a user.
+type chat struct {
 	cfg     ChannelConfig
-	index   int
-	id      int64
+	index   int   // among the channels; -1 for Saved Messages
+	id      int64 // of the channel, or of the user
 	special []special
 	mixed   int // messages of cfg.Files
+	gap     time.Duration
 	sent    []*worldMessage
+	ids     idList
 	pts     int
+	found   map[string]foundList // searches, while nothing changes
+}
+
+// firstChannelID is the id of the first channel.
+const firstChannelID = 1_500_000_001
+
+func newChannel(index int, cfg ChannelConfig) *chat {
+	c := &chat{cfg: cfg, index: index, id: firstChannelID + int64(index), pts: 1}
+	if cfg.Specials {
+		c.special = specials(c.id)
+	}
+	for _, f := range cfg.Files {
+		c.mixed += f.Count
+	}
+	c.ids.top = len(c.special) + c.mixed
+	for i, s := range c.special {
+		if s.gap {
+			c.ids.remove(i + 1)
+		}
+	}
+	c.pts += c.ids.top
+	c.gap = min(messageGap, channelSpan/time.Duration(max(1, c.ids.top)))
+	return c
+}
+
+func newSaved(user int64) *chat { return &chat{index: -1, id: user, pts: 1} }
+
+// private reports whether the chat is the Saved Messages of a user.
+func (c *chat) private() bool { return c.index < 0 }
+
+// changed is called when messages came or went.
+func (c *chat) changed() {
+	c.pts++
+	c.found = nil
 }
 
 // A special is a message that stands for itself.
@@ -76,74 +162,85 @@ type special struct {
 	deleted bool
 	protect bool
 	service bool
-	cdn     bool
+	gap     bool // there is no such message
 }
 
-func newChannel(index int, cfg ChannelConfig) *channel {
-	c := &channel{cfg: cfg, index: index, id: 1_500_000_001 + int64(index)}
-	for _, f := range cfg.Files {
-		c.mixed += f.Count
-	}
-	if cfg.Specials {
-		c.special = specials(c.id)
-	}
-	c.pts = c.top() + 1
-	return c
+// hostileNames are file names that must not be used as they are.
+var hostileNames = []string{
+	"../../etc/passwd", "/absolute.txt", `..\..\windows.txt`, "CON", "aux.txt", "a:b?.txt", "trailing dots...", "trailing blank ",
+	"\u202egnp.exe.txt", "tab\there\nline.txt", "nul\x00byte.txt", strings.Repeat("long ", 60) + ".txt",
+	"Same Name.txt", "same name.TXT", "caf\u00e9.txt", "cafe\u0301.txt", ".hidden", "..", noName,
 }
 
 // specials are what archives must cope with.
 func specials(channelID int64) []special {
 	list := []special{
-		{service: true, text: "channel created"},
+		{service: true},
 		{text: "Welcome. Everything here is made up, and made from a seed."},
+		{gap: true},
 	}
 	for i := range 5 {
-		list = append(list, special{kind: "photo", size: 90 << 10, grouped: channelID<<8 | 1, text: []string{"An album of five", "", "", "", ""}[i]})
+		s := special{kind: "photo", size: 90 << 10, grouped: channelID<<8 | 1}
+		if i == 0 {
+			s.text = "An album of five"
+		}
+		list = append(list, s)
 	}
-	for _, name := range []string{
-		"../../etc/passwd", "/absolute.txt", "CON", "aux.txt", "a:b?.txt", "trailing dots...", "trailing blank ",
-		"\u202egnp.exe.txt", "tab\there\nline.txt", "nul\x00byte.txt", strings.Repeat("long ", 60) + ".txt",
-		"Same Name.txt", "same name.TXT", "caf\u00e9.txt", "cafe\u0301.txt", ".hidden", "..", "",
-	} {
+	for _, name := range hostileNames {
 		list = append(list, special{kind: "document", size: 700, name: name, text: "A file with a difficult name"})
 	}
 	return append(list,
+		special{gap: true}, special{gap: true},
 		special{kind: "document", size: 4096, deleted: true, text: "This file was deleted"},
 		special{kind: "photo", size: 30 << 10, protect: true, text: "This one must not be saved"},
 		special{kind: "document", size: 0, name: "empty.txt", text: "An empty file"},
 	)
 }
 
-// top is the highest message id.
-func (c *channel) top() int { return len(c.special) + c.mixed + len(c.sent) }
+// message returns message id of a chat, nil if there is none.
+func (w *world) message(c *chat, id int) *worldMessage {
+	if !c.ids.has(id) {
+		return nil
+	}
+	return w.everMessage(c, id)
+}
 
-// message returns message id of the channel, or nil.
-func (w *world) message(c *channel, id int) *worldMessage {
+// everMessage is message for those that were deleted too.
+func (w *world) everMessage(c *chat, id int) *worldMessage {
 	switch {
-	case id < 1:
+	case id < 1 || id > c.ids.top:
 		return nil
 	case id <= len(c.special):
 		return w.specialMessage(c, id)
 	case id <= len(c.special)+c.mixed:
 		return w.mixedMessage(c, id)
-	case id <= c.top():
-		return c.sent[id-len(c.special)-c.mixed-1]
 	default:
-		return nil
+		return c.sent[id-len(c.special)-c.mixed-1]
 	}
 }
 
-func (w *world) specialMessage(c *channel, id int) *worldMessage {
+// date is when message id was sent, or would have been.
+func (c *chat) date(id int) time.Time {
+	if made := len(c.special) + c.mixed; id > made {
+		return c.sent[id-made-1].date
+	}
+	return epoch.Add(time.Duration(id) * c.gap)
+}
+
+func (w *world) specialMessage(c *chat, id int) *worldMessage {
 	s := c.special[id-1]
+	if s.gap {
+		return nil
+	}
 	m := &worldMessage{
-		id: id, date: messageDate(id), text: s.text, grouped: s.grouped,
+		id: id, date: c.date(id), text: s.text, grouped: s.grouped,
 		noForwards: s.protect || c.cfg.NoForwards, service: s.service,
 	}
 	if s.kind != "" {
-		m.file = w.newFile(c, id, FileSpec{Kind: s.kind, DC: w.cfg.HomeDC, CDN: s.cdn}, s.size)
-		m.file.name, m.file.deleted = s.name, s.deleted
-		if s.kind == "document" && s.name == "" {
-			m.file.name = "\x00none"
+		m.file = w.newFile(c, id, FileSpec{Kind: s.kind, DC: w.cfg.HomeDC}, s.size)
+		m.file.deleted = s.deleted
+		if s.name != "" {
+			m.file.name = s.name
 		}
 	}
 	return m
@@ -151,39 +248,42 @@ func (w *world) specialMessage(c *channel, id int) *worldMessage {
 
 // mixedMessage finds which of the specs message id belongs to: they are mixed
 // by a permutation, so that neither kinds nor DCs stand in blocks.
-func (w *world) mixedMessage(c *channel, id int) *worldMessage {
-	n := c.mixed
-	place := int((uint64(id-len(c.special)-1)*mixStep(n) + w.cfg.Seed) % uint64(n))
-	m := &worldMessage{id: id, date: messageDate(id), noForwards: c.cfg.NoForwards}
-	for _, f := range c.cfg.Files {
-		if place >= f.Count {
-			place -= f.Count
-			continue
-		}
-		if f.Kind == "text" {
-			m.text = fmt.Sprintf("Message %d has no file, only words.", id)
-			return m
-		}
-		rnd := w.random(uint64(c.index)<<32|uint64(id), 1)
-		size := f.MinSize
-		if span := f.MaxSize - f.MinSize; span > 0 {
-			size += rnd.Int64N(span + 1)
-		}
-		m.file = w.newFile(c, id, f, size)
-		if rnd.IntN(3) == 0 {
-			m.text = fmt.Sprintf("Caption of %s %d", f.Kind, id)
-		}
+func (w *world) mixedMessage(c *chat, id int) *worldMessage {
+	m := &worldMessage{id: id, date: c.date(id), noForwards: c.cfg.NoForwards}
+	spec := c.cfg.Files[w.specOf(c, id)]
+	if spec.Kind == textKind {
+		m.text = fmt.Sprintf("Message %d has no file, only words.", id)
 		return m
+	}
+	rnd := w.random(uint64(c.index)<<32|uint64(id), 1)
+	size := spec.MinSize
+	if span := spec.MaxSize - spec.MinSize; span > 0 {
+		size += rnd.Int64N(span + 1)
+	}
+	m.file = w.newFile(c, id, spec, size)
+	if rnd.IntN(3) == 0 {
+		m.text = fmt.Sprintf("Caption of %s %d", spec.Kind, id)
 	}
 	return m
 }
 
-func messageDate(id int) time.Time { return epoch.Add(time.Duration(id) * 7 * time.Minute) }
+// specOf is the index in cfg.Files of what a mixed message has.
+func (w *world) specOf(c *chat, id int) int {
+	n := uint64(c.mixed)
+	place := int((uint64(id-len(c.special)-1)*mixStep(n) + w.cfg.Seed%n) % n)
+	for i, f := range c.cfg.Files {
+		if place < f.Count {
+			return i
+		}
+		place -= f.Count
+	}
+	panic("dctest: more messages than files") // mixed is the sum of the counts
+}
 
 // mixStep is a number without a common factor with n.
-func mixStep(n int) uint64 {
-	step := uint64(n)*5/8 | 1
-	for gcd(step, uint64(n)) != 1 {
+func mixStep(n uint64) uint64 {
+	step := n*5/8 | 1
+	for gcd(step, n) != 1 {
 		step += 2
 	}
 	return step
@@ -199,6 +299,14 @@ func gcd(a, b uint64) uint64 {
 // random is a generator that depends on the seed, a thing and a purpose.
 func (w *world) random(thing, purpose uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(w.cfg.Seed^purpose<<56, thing))
+}
+
+// post adds a message that a client has sent.
+func (w *world) post(c *chat, m *worldMessage) {
+	m.id = c.ids.top + 1
+	c.sent = append(c.sent, m)
+	c.ids.top++
+	c.changed()
 }
 
 // File ids look random, and tell channel and message to who knows how: they
@@ -230,81 +338,63 @@ var inverseID = func() uint64 {
 	return x
 }()
 
-func (w *world) newFile(c *channel, id int, spec FileSpec, size int64) *worldFile {
-	kind := kinds[spec.Kind]
-	f := &worldFile{id: fileID(c.index, id), kind: kind, dc: spec.DC, cdn: spec.CDN}
-	made := w.made[f.id]
-	if made == nil {
-		made = content.New(w.cfg.Seed, f.id, kind, size)
-		if w.made == nil || len(w.made) >= madeFiles {
-			w.made = map[int64]*content.File{}
-		}
-		w.made[f.id] = made
+func (w *world) newFile(c *chat, id int, spec FileSpec, size int64) *worldFile {
+	if kinds[spec.Kind] != content.Document {
+		size = max(size, 1) // 0 would make an empty document
 	}
-	f.data, f.size, f.mime = made, made.Size(), made.MimeType()
+	made := content.New(w.cfg.Seed, fileID(c.index, id), kinds[spec.Kind], size)
+	f := &worldFile{
+		id: fileID(c.index, id), kind: kinds[spec.Kind], dc: spec.DC, cdn: spec.CDN,
+		data: made, size: made.Size(), mime: made.MimeType(), name: made.Name(),
+	}
+	if f.name == "" {
+		f.name = noName
+	}
 	return f
 }
 
-// madeFiles is how many files are remembered: the first read of one may cost
-// as much as a hundred later ones.
-const madeFiles = 128
-
-// file finds a file by its id.
+// file finds a file by its id, also one whose message is gone.
 func (w *world) file(id int64) *worldFile {
+	if f := w.made[id]; f != nil {
+		return f
+	}
 	ch, msg, ok := parseFileID(id)
 	switch {
 	case !ok:
 		return nil
 	case ch == uploads:
-		return w.uploadedFile(id)
+		if msg < 1 || msg > len(w.uploaded) {
+			return nil
+		}
+		return w.uploaded[msg-1]
 	case ch >= len(w.channels):
 		return nil
 	}
-	m := w.message(w.channels[ch], msg)
+	m := w.everMessage(w.channels[ch], msg)
 	if m == nil || m.file == nil || m.file.deleted || m.file.id != id {
 		return nil
 	}
+	w.keep(m.file)
 	return m.file
 }
 
-// mac is a keyed hash of numbers, from which all secrets of the world are made.
-func (w *world) mac(purpose string, numbers ...int64) []byte {
-	h := hmac.New(sha256.New, binary.LittleEndian.AppendUint64([]byte("haul dctest "), w.cfg.Seed))
-	h.Write([]byte(purpose))
-	for _, n := range numbers {
-		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(n)))
+// keep remembers a made file, and forgets any other if there are too many.
+func (w *world) keep(f *worldFile) {
+	if len(w.made) >= maxMade {
+		for id := range w.made {
+			delete(w.made, id)
+			break
+		}
 	}
-	return h.Sum(nil)
+	w.made[f.id] = f
 }
 
-// accessHash of a thing for an account: it is worth nothing to others.
-func (w *world) accessHash(account, thing int64) int64 {
-	return int64(binary.LittleEndian.Uint64(w.mac("access", account, thing)))
-}
-
-// A file reference is its time in milliseconds, and a MAC of it with account
-// and file: it needs no memory, and cannot be made up.
-const referenceSize = 1 + 8 + 16
-
-func (w *world) reference(account, file int64, now time.Time) []byte {
-	ref := binary.BigEndian.AppendUint64([]byte{1}, uint64(now.UnixMilli()))
-	return append(ref, w.mac("reference", account, file, now.UnixMilli())[:16]...)
-}
-
-// checkReference returns "", or the error type.
-func (w *world) checkReference(ref []byte, account, file int64, now, minTime time.Time) string {
-	switch {
-	case len(ref) == 0:
-		return "FILE_REFERENCE_EMPTY"
-	case len(ref) != referenceSize || ref[0] != 1:
-		return "FILE_REFERENCE_INVALID"
+// deleteMessageOf makes the message of a channel's file go.
+func (w *world) deleteMessageOf(file int64) {
+	ch, msg, ok := parseFileID(file)
+	if !ok || ch >= len(w.channels) {
+		return
 	}
-	ms := int64(binary.BigEndian.Uint64(ref[1:]))
-	if !hmac.Equal(ref[9:], w.mac("reference", account, file, ms)[:16]) {
-		return "FILE_REFERENCE_INVALID"
-	}
-	if made := time.UnixMilli(ms); now.Sub(made) > time.Duration(w.cfg.ReferenceLifetime) || made.Before(minTime) {
-		return "FILE_REFERENCE_EXPIRED"
-	}
-	return ""
+	w.channels[ch].ids.remove(msg)
+	w.channels[ch].changed()
 }

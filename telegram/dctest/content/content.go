@@ -35,6 +35,7 @@ type File struct {
 	w, h int
 	long time.Duration
 	key  [32]byte
+	art  uint64 // what pictures show
 	// make returns what stands at the start and the end; between them is noise.
 	make func() (head, tail []byte)
 	once sync.Once

@@ -24,12 +24,12 @@ func (f *File) movie(rnd *rand.Rand, number uint64) {
 	f.w, f.h, f.long = movieW, movieH, movieFrames*time.Second/frameRate
 	const room = movieFrames*8<<10 + 4096 // more than the frames ever take
 	f.size = max(f.size, room)
-	seed := rnd.Uint64()
+	f.art = rnd.Uint64()
 	f.make = func() (head, tail []byte) {
 		frames := make([][]byte, movieFrames)
 		for i := range frames {
 			img := image.NewRGBA(image.Rect(0, 0, movieW, movieH))
-			landscape(img, rand.New(rand.NewPCG(seed, 3)), float64(i)*2)
+			landscape(img, rand.New(rand.NewPCG(f.art, 3)), float64(i)*2)
 			var b bytes.Buffer
 			if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 75}); err != nil {
 				panic("content: " + err.Error())

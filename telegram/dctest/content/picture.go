@@ -23,17 +23,39 @@ func (f *File) picture(rnd *rand.Rand, number uint64) {
 	if rnd.IntN(3) == 0 {
 		f.w, f.h = f.h, f.w
 	}
-	seed := rnd.Uint64()
+	f.art = rnd.Uint64()
 	f.size = max(f.size, leastPhoto)
-	f.make = func() (head, tail []byte) {
-		quality := 85
-		b := drawJPEG(seed, f.w, f.h, quality)
-		for int64(len(b))+4 > f.size && quality > 10 {
-			quality -= 15
-			b = drawJPEG(seed, f.w, f.h, quality)
-		}
-		return padJPEG(b, int(f.size)), nil
+	f.make = f.drawn
+}
+
+// drawn is the picture, as good as fits.
+func (f *File) drawn() (head, tail []byte) {
+	quality := 85
+	b := drawJPEG(f.art, f.w, f.h, quality)
+	for int64(len(b))+4 > f.size && quality > 10 {
+		quality -= 15
+		b = drawJPEG(f.art, f.w, f.h, quality)
 	}
+	return padJPEG(b, int(f.size)), nil
+}
+
+// Thumbnails fit a square and have all the same size in bytes.
+const (
+	thumbSide  = 320
+	thumbBytes = 16 << 10
+)
+
+// Thumb is a small JPEG of a photo or video, nil for other files.
+func (f *File) Thumb() *File {
+	if f.w == 0 || f.kind != Photo && f.kind != Video {
+		return nil
+	}
+	t := &File{kind: Photo, mime: "image/jpeg", size: thumbBytes, key: f.key, art: f.art, w: f.w, h: f.h}
+	if side := max(t.w, t.h); side > thumbSide {
+		t.w, t.h = t.w*thumbSide/side, t.h*thumbSide/side
+	}
+	t.make = t.drawn
+	return t
 }
 
 // leastPhoto has room for the picture at a low quality.

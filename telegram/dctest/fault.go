@@ -1,0 +1,93 @@
+package dctest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// A Fault makes the cluster misbehave, at given requests or at a rate.
+type Fault struct {
+	// Kind is one of:
+	//
+	//	flood_wait              420 FLOOD_WAIT_Seconds; the method is closed that long
+	//	error                   rpc_error with Code and Message
+	//	file_reference_expired  all references to the file expire now
+	//	file_migrate            the file moves to another DC; messages go on naming the old one
+	//	gone                    the message of the file is deleted, and references expire
+	//	short_part              the answer of upload.getFile lacks its last bytes
+	//	reset                   the connection is reset and the request lost
+	//	bad_salt                the salts of the key are replaced
+	Kind    string  `json:"kind"`
+	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; bad_salt concerns any
+	DC      int     `json:"dc"`      // 0: every DC
+	At      []int64 `json:"at"`      // which requests of the method, from 1; of bad_salt: which packets
+	Rate    float64 `json:"rate"`    // share of the requests or packets, 0 to 1
+	Seconds int     `json:"seconds"` // of flood_wait; 1 if 0
+	Code    int     `json:"code"`    // of error
+	Message string  `json:"message"` // of error
+}
+
+// Kinds of faults: those that strike calls, and those that strike packets.
+var (
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "file_migrate", "gone", "short_part"}
+	wireFaults = []string{"reset", "bad_salt"}
+	// fileFaults only make sense for a request that names a file.
+	fileFaults = []string{"file_reference_expired", "file_migrate", "gone", "short_part"}
+)
+
+func (f *Fault) check() error {
+	known := slices.Contains(callFaults, f.Kind) || slices.Contains(wireFaults, f.Kind)
+	switch {
+	case !known:
+		return fmt.Errorf("unknown kind %q", f.Kind)
+	case !(f.Rate >= 0 && f.Rate <= 1):
+		return fmt.Errorf("rate is %v, want 0 to 1", f.Rate)
+	case f.Rate == 0 && len(f.At) == 0:
+		return fmt.Errorf("%s never strikes: set rate or at", f.Kind)
+	case slices.Min(append([]int64{1}, f.At...)) < 1:
+		return fmt.Errorf("at counts requests from 1")
+	case f.Kind == "error" && (f.Code == 0 || f.Message == ""):
+		return fmt.Errorf("an error needs code and message")
+	case f.Seconds < 0:
+		return fmt.Errorf("seconds is %d", f.Seconds)
+	case slices.Contains(fileFaults, f.Kind) && !covers(f.Method, "upload.getFile"):
+		return fmt.Errorf("%s concerns upload.getFile, not %s", f.Kind, f.Method)
+	}
+	return nil
+}
+
+// A faultPlan counts requests and says which fault strikes. It may be used
+// from several goroutines at once.
+type faultPlan struct {
+	mu     sync.Mutex
+	faults []Fault
+	seen   []int64
+	rnd    func() float64
+}
+
+func newFaultPlan(faults []Fault, rnd func() float64) *faultPlan {
+	return &faultPlan{faults: faults, seen: make([]int64, len(faults)), rnd: rnd}
+}
+
+// next counts a request of a method, or a packet if that is "", and returns
+// the first fault of the kinds that strikes it, if any.
+func (p *faultPlan) next(method string, dc int, kinds ...string) (fault Fault, strikes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, f := range p.faults {
+		if method != "" && !covers(f.Method, method) || f.DC != 0 && f.DC != dc || !slices.Contains(kinds, f.Kind) {
+			continue
+		}
+		p.seen[i]++
+		if !strikes && (slices.Contains(f.At, p.seen[i]) || f.Rate > 0 && p.rnd() < f.Rate) {
+			fault, strikes = f, true
+		}
+	}
+	return fault, strikes
+}
+
+// has reports whether there is any fault of a kind.
+func (p *faultPlan) has(kind string) bool {
+	return slices.ContainsFunc(p.faults, func(f Fault) bool { return f.Kind == kind })
+}

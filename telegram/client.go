@@ -243,7 +243,7 @@ func (c *Client) open(ctx context.Context, dc int, o mtproto.Options) (session, 
 		return nil, ctx.Err()
 	case bounded.Err() != nil:
 		// Not %w: the deadline is not the caller's, and must not look like it.
-		return nil, fmt.Errorf("%w within %v: %w", ErrUnreachable, c.cfg.ConnectTimeout, err)
+		return nil, fmt.Errorf("%w within %v: %v", ErrUnreachable, c.cfg.ConnectTimeout, err) //nolint:errorlint // see above
 	default:
 		return nil, err
 	}

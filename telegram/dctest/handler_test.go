@@ -263,8 +263,12 @@ func make101() []api.InputMessageClass {
 // fewOfEach is a channel with all specials and some small files of each kind.
 func fewOfEach() []ChannelConfig {
 	return []ChannelConfig{{Username: BigChannel, Specials: true, Files: []FileSpec{
-		{Kind: "photo", Count: 9, MinSize: 30 << 10}, {Kind: "document", Count: 150, MaxSize: 3000}, {Kind: "video", Count: 3, DC: 4},
-		{Kind: "voice", Count: 4}, {Kind: "audio", Count: 5, DC: 5}, {Kind: "text", Count: 30},
+		{Kind: "photo", Count: 9, MinSize: 30 << 10},
+		{Kind: "document", Count: 150, MaxSize: 3000},
+		{Kind: "video", Count: 3, DC: 4},
+		{Kind: "voice", Count: 4},
+		{Kind: "audio", Count: 5, DC: 5},
+		{Kind: "text", Count: 30},
 	}}}
 }
 

@@ -67,7 +67,7 @@ func maxPartsOf(a *account) int {
 func (p *part) check(limit int) error {
 	last := p.big && p.number == p.total-1
 	switch {
-	case len(p.bytes) == 0 && !(last && p.number > 0):
+	case len(p.bytes) == 0 && (!last || p.number <= 0):
 		return refuse(400, "FILE_PART_EMPTY") // but a stream may end at a border
 	case len(p.bytes) > maxUploadPart:
 		return refuse(400, "FILE_PART_TOO_BIG")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -215,7 +216,7 @@ func TestSources(t *testing.T) {
 		}{{0, 4, "0123", nil}, {8, 4, "89", io.EOF}, {10, 1, "", io.EOF}, {99, 1, "", io.EOF}, {6, 4, "6789", nil}} {
 			b := make([]byte, tt.n)
 			n, err := s.ReadAt(b, tt.off)
-			if string(b[:n]) != tt.want || tt.err != nil && err != tt.err {
+			if string(b[:n]) != tt.want || tt.err != nil && !errors.Is(err, tt.err) {
 				t.Errorf("%s: ReadAt(%d, %d) = %q, %v; want %q, %v", name, tt.off, tt.n, b[:n], err, tt.want, tt.err)
 			}
 		}

@@ -74,13 +74,6 @@ func (s *Session) enqueueLocked(m *outMsg) {
 	}
 }
 
-// service queues a service message that needs no acknowledgement.
-func (s *Session) service(body []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queueLocked(&outMsg{body: body, size: len(body)}, false)
-}
-
 // reply queues the answer to a service message: its msg_id is 1 modulo 4.
 func (s *Session) reply(to *inMsg, body []byte) {
 	s.mu.Lock()
@@ -168,11 +161,11 @@ func (s *Session) trimOrderLocked() {
 // evictLocked drops the oldest written answers while too many bytes are kept.
 // Of a query whose answer is dropped nothing is known any more.
 func (s *Session) evictLocked() {
-	if s.bytes <= maxKept {
+	if s.bytes <= s.dc.keep {
 		return
 	}
 	for _, id := range slices.Clone(s.order) {
-		if s.bytes <= maxKept {
+		if s.bytes <= s.dc.keep {
 			return
 		}
 		m := s.kept[id]

@@ -44,10 +44,11 @@ type committer struct {
 	due     time.Time
 	wake    chan struct{} // capacity 1: a reminder to look at due
 	stop    chan struct{}
+	stopped chan struct{} // closed when the loop has ended
 }
 
 func newCommitter(cp Checkpoint, fail func(error)) *committer {
-	return &committer{cp: cp, fail: fail, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &committer{cp: cp, fail: fail, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 // mark has a change committed after bytes were written to after. It does not wait.
@@ -83,9 +84,13 @@ func (c *committer) push(ch change, bytes int64, delay time.Duration) {
 }
 
 // end commits what is pending and ends the loop. Nothing may be pushed after it.
-func (c *committer) end() { close(c.stop) }
+func (c *committer) end() {
+	close(c.stop)
+	<-c.stopped
+}
 
 func (c *committer) loop() {
+	defer close(c.stopped)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {

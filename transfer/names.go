@@ -66,6 +66,8 @@ func UnescapeName(name string) (string, bool) {
 	return b.String(), true
 }
 
+const hexDigits = "0123456789ABCDEF"
+
 func escape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -79,7 +81,7 @@ func escape(s string) string {
 			r == '.' && strings.EqualFold(s[i:], partSuffix),
 			first && reserved(s):
 			for _, c := range []byte(s[i : i+n]) {
-				fmt.Fprintf(&b, "%%%02X", c)
+				b.Write([]byte{'%', hexDigits[c>>4], hexDigits[c&15]})
 			}
 		default:
 			b.WriteString(s[i : i+n])
@@ -195,6 +197,6 @@ func (n *Names) Reserve(name string) bool {
 // fold is the same for all names that some system takes for the same. It may
 // be the same for others too.
 func fold(name string) string {
-	name = strings.ToUpper(norm.NFKC.String(name))
+	name = strings.ToUpper(strings.ToLower(norm.NFKC.String(name)))
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name)))
 }

@@ -272,15 +272,12 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 		return FileResult{}, errors.New("transfer: the server keeps losing parts of the upload")
 	}
 	sum, err := u.hash.result(ctx)
-	if err != nil {
-		return FileResult{}, fmt.Errorf("hash: %w", err)
-	}
-	file, err := u.inputFile()
-	if err != nil {
-		return FileResult{}, err
-	}
+	file, fileErr := u.inputFile()
 	if err := u.unchanged(); err != nil {
-		return FileResult{}, err
+		return FileResult{}, err // the reason why it cannot be read, if it cannot
+	}
+	if err := errors.Join(err, fileErr); err != nil {
+		return FileResult{}, fmt.Errorf("read the source again: %w", err)
 	}
 	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, telegram.Uploaded{
 		InputFile: file, Name: u.name, MimeType: u.mimeType(), Caption: u.u.Caption,

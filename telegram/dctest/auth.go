@@ -134,6 +134,8 @@ func (r *request) logOut() (tl.Object, error) {
 			delete(r.c.logins, k)
 		}
 	}
+	delete(r.c.listeners, r.Session)
+	r.me = nil
 	return &api.AuthLoggedOut{}, nil
 }
 

@@ -71,8 +71,8 @@ func (r *request) answer(ctx context.Context) (tl.Object, error) {
 	if err := r.fault(); err != nil {
 		return nil, err
 	}
-	r.listen()
 	result, err := r.dispatch(q)
+	r.listen() // now: a login is the first call of its session
 	if err != nil || r.layer >= schema.Layer {
 		return result, err
 	}

@@ -53,6 +53,13 @@ type frameBuf struct {
 	refs  atomic.Int32
 }
 
+// newFrame returns an empty frame with one reference.
+func newFrame(quota *semaphore.Weighted) *frameBuf {
+	f := &frameBuf{quota: quota}
+	f.refs.Store(1)
+	return f
+}
+
 func (f *frameBuf) retain() { f.refs.Add(1) }
 
 func (f *frameBuf) release() {

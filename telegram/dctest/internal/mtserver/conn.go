@@ -64,13 +64,7 @@ type ownFrame struct {
 // ServeConn serves one connection until it ends, ctx ends or the DC is closed,
 // and closes it. A connection that the client closed is no error.
 func (d *DC) ServeConn(ctx context.Context, nc net.Conn, mediaOnly bool) error {
-	c := &serverConn{
-		dc: d, id: lastConnID.Add(1), media: mediaOnly, net: newShapedConn(nc, d),
-		held: semaphore.NewWeighted(maxHeld), wake: make(chan struct{}, 1),
-	}
-	if a := nc.RemoteAddr(); a != nil {
-		c.remote = a.String()
-	}
+	c := d.newConn(nc, mediaOnly)
 	if !d.addConn(c) {
 		_ = c.net.Close()
 		return ErrClosed
@@ -82,6 +76,17 @@ func (d *DC) ServeConn(ctx context.Context, nc net.Conn, mediaOnly bool) error {
 		return nil
 	}
 	return err
+}
+
+func (d *DC) newConn(nc net.Conn, mediaOnly bool) *serverConn {
+	c := &serverConn{
+		dc: d, id: lastConnID.Add(1), media: mediaOnly, net: newShapedConn(nc, d),
+		held: semaphore.NewWeighted(maxHeld), wake: make(chan struct{}, 1),
+	}
+	if a := nc.RemoteAddr(); a != nil {
+		c.remote = a.String()
+	}
+	return c
 }
 
 func (c *serverConn) serve(ctx context.Context) error {
@@ -143,8 +148,7 @@ func (c *serverConn) readLoop(ctx context.Context, g *errgroup.Group) error {
 // readFrame reads one frame into pooled memory, once the connection's quota
 // has room for it. A frame too short for a packet is returned without data.
 func (c *serverConn) readFrame(ctx context.Context) (f *frameBuf, quick bool, err error) {
-	f = &frameBuf{quota: c.held}
-	f.refs.Store(1)
+	f = newFrame(c.held)
 	var full error
 	f.data, err = c.frames.ReadFrame(func(n int) []byte {
 		if full = c.held.Acquire(ctx, int64(n)); full == nil {

@@ -50,6 +50,7 @@ type DC struct {
 	log       *slog.Logger
 	stats     counters
 	limits    dcLimits
+	keep      int64 // bytes of answers that a session keeps until acknowledged
 	exchanges exchangeTable
 	running   sync.WaitGroup // handlers and connections
 
@@ -85,6 +86,7 @@ func NewDC(cfg Config) *DC {
 		keys:      cfg.Keys,
 		log:       cfg.Log.With("dc", cfg.ID),
 		limits:    newDCLimits(cfg.Shape.DCBandwidth),
+		keep:      maxKept,
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*serverConn]struct{}),
 		sessions:  make(map[sessionKey]*Session),

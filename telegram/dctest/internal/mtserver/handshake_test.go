@@ -298,6 +298,9 @@ func TestKeyExchange(t *testing.T) {
 		{name: "test media", cfg: Config{Test: true}, media: true, dc: -10002},
 		{name: "cdn", cfg: Config{CDN: true, ID: 203}, dc: 203, expiresIn: 86400},
 		{name: "temporary", dc: 2, expiresIn: 86400},
+		{name: "any environment, test", cfg: Config{Test: true, AnyEnvironment: true}, dc: 10002},
+		{name: "any environment, production", cfg: Config{Test: true, AnyEnvironment: true}, dc: 2},
+		{name: "any environment, media", cfg: Config{Test: true, AnyEnvironment: true}, media: true, dc: -2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -345,6 +348,8 @@ func TestKeyExchangeRefused(t *testing.T) {
 		{name: "production id", cfg: Config{Test: true}, spoil: func(s *shaker) { s.dc = 2 }, want: transportWrongDC},
 		{name: "media id", spoil: func(s *shaker) { s.dc = -2 }, want: transportWrongDC},
 		{name: "ordinary id at media", media: true, spoil: func(s *shaker) { s.dc = 2 }, want: transportWrongDC},
+		{name: "any environment, other DC", cfg: Config{Test: true, AnyEnvironment: true}, spoil: func(s *shaker) { s.dc = 3 }, want: transportWrongDC},
+		{name: "any environment, media id", cfg: Config{Test: true, AnyEnvironment: true}, spoil: func(s *shaker) { s.dc = -2 }, want: transportWrongDC},
 		{name: "server_nonce", spoil: func(s *shaker) { s.spoilReq = func(q *dhRequest) { q.serverNonce[0]++ } }},
 		{name: "nonce", spoil: func(s *shaker) { s.spoilReq = func(q *dhRequest) { q.nonce[0]++ } }},
 		{name: "factors", spoil: func(s *shaker) { s.spoilReq = func(q *dhRequest) { q.p, q.q = q.q, q.p } }},

@@ -161,11 +161,11 @@ func (s *Session) trimOrderLocked() {
 // evictLocked drops the oldest written answers while too many bytes are kept.
 // Of a query whose answer is dropped nothing is known any more.
 func (s *Session) evictLocked() {
-	if s.bytes <= maxKept {
+	if s.bytes <= s.dc.keep {
 		return
 	}
 	for _, id := range slices.Clone(s.order) {
-		if s.bytes <= maxKept {
+		if s.bytes <= s.dc.keep {
 			return
 		}
 		m := s.kept[id]

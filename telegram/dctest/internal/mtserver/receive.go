@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/tl"
@@ -122,6 +123,7 @@ type received struct {
 	outer   rawMsg
 	msgs    []rawMsg // the outer one, or those of the container
 	packed  bool     // outer is a container
+	resend  []int64  // not acknowledged before, when it brings the session to a new connection
 
 	quickAck uint32 // token to send when the packet is accepted, 0 for none
 }
@@ -239,9 +241,11 @@ func (r *received) accept(ctx context.Context) error {
 			continue
 		}
 		if err := r.dispatch(ctx, m, fresh[i]); err != nil {
+			r.unreceive(fresh[i:])
 			return err
 		}
 	}
+	r.session.resendAll(r.resend)
 	return nil
 }
 
@@ -305,7 +309,7 @@ func (s *Session) enterLocked(r *received, fresh *[]*inMsg) int {
 		}
 		s.in.insert(&inMsg{id: r.outer.id, seqNo: r.outer.seqNo, container: true})
 	}
-	s.attachLocked(r.conn)
+	r.resend = s.attachLocked(r.conn)
 	if !s.started {
 		s.started = true
 		s.announceLocked(r.lowest())
@@ -327,6 +331,19 @@ func (s *Session) removeLocked(records []*inMsg) {
 			s.in.remove(m.id)
 		}
 	}
+}
+
+// unreceive forgets messages that were entered but will not be handled, since
+// their connection is being closed: they must not count as received.
+func (r *received) unreceive(records []*inMsg) {
+	s := r.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removeLocked(records)
+	if r.packed {
+		s.in.remove(r.outer.id)
+	}
+	s.acks = slices.DeleteFunc(s.acks, func(a pendingAck) bool { return slices.Contains(records, a.msg) })
 }
 
 // checkLocked applies the rules that concern single messages.

@@ -218,28 +218,42 @@ func (s *Session) end() {
 	}
 }
 
-// attachLocked makes c the session's connection. On one newer than all it has
-// used, what was not acknowledged is sent again.
-func (s *Session) attachLocked(c *serverConn) {
+// attachLocked makes c the session's connection. If it is newer than all that
+// it has used, what was sent and not acknowledged is returned, for resendAll.
+func (s *Session) attachLocked(c *serverConn) (unacknowledged []int64) {
 	s.lastSeen = time.Now()
 	if s.conn == c {
-		return
+		return nil
 	}
 	if s.conn != nil {
 		s.conn.removeSession(s)
 	}
 	s.conn = c
 	c.addSession(s)
+	c.signal()
 	if c.id <= s.newest {
-		return
+		return nil
 	}
 	s.newest = c.id
 	for _, id := range s.order {
+		if m := s.kept[id]; m != nil && m.sent {
+			unacknowledged = append(unacknowledged, id)
+		}
+	}
+	return unacknowledged
+}
+
+// resendAll sends messages again unless they are acknowledged. It is called
+// when the first packet on a new connection was handled: that may hold
+// acknowledgements.
+func (s *Session) resendAll(ids []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
 		if m := s.kept[id]; m != nil {
 			s.resendLocked(m)
 		}
 	}
-	c.signal()
 }
 
 // detach is called when a connection has ended. Whatever connection comes

@@ -7,9 +7,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// flagsFirst moves the flags of a command before its arguments, where the
-// library wants them: people write haul archive @name -d DIR. What follows --
-// stays as it is.
+// flagsFirst moves flags where the library wants them: those of a command
+// before its arguments, global ones before the command. People write
+// haul archive @name -d DIR --json. What follows -- stays as it is.
 func flagsFirst(app *cli.App, args []string) []string {
 	at := commandAt(app, args)
 	if at < 0 {
@@ -19,7 +19,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 	if cmd == nil {
 		return args
 	}
-	var flags, rest []string
+	var global, flags, rest []string
 	for i := at + 1; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
@@ -30,16 +30,20 @@ func flagsFirst(app *cli.App, args []string) []string {
 			rest = append(rest, a)
 			continue
 		}
-		flags = append(flags, a)
-		if takesValue(cmd.Flags, a) && i+1 < len(args) {
+		list, known := &flags, cmd.Flags
+		if !has(cmd.Flags, a) && has(app.Flags, a) {
+			list, known = &global, app.Flags
+		}
+		*list = append(*list, a)
+		if takesValue(known, a) && i+1 < len(args) {
 			i++
-			flags = append(flags, args[i])
+			*list = append(*list, args[i])
 		}
 	}
 	if len(rest) > 0 && rest[0] != "--" { // arguments never look like flags to the library
 		flags = append(flags, "--")
 	}
-	return slices.Concat(args[:at+1], flags, rest)
+	return slices.Concat(args[:at], global, args[at:at+1], flags, rest)
 }
 
 // commandAt is the index of the command, -1 if there is none.
@@ -56,6 +60,12 @@ func commandAt(app *cli.App, args []string) int {
 		}
 	}
 	return -1
+}
+
+// has says whether the flag a is one of flags.
+func has(flags []cli.Flag, a string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+	return slices.ContainsFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
 // takesValue says whether the next argument belongs to the flag a.

@@ -93,10 +93,10 @@ func (w *world) step() (bool, error) {
 }
 
 func (w *world) handle(e Event) error {
-	fmt.Fprintf(w.trace, "%d %T%+v\n", w.now.UnixNano(), e, e)
+	_, _ = fmt.Fprintf(w.trace, "%d %T%+v\n", w.now.UnixNano(), e, e)
 	w.twin.event(w.now, e)
 	for _, a := range w.core.Handle(w.now, e) {
-		fmt.Fprintf(w.trace, "\t%T%+v\n", a, a)
+		_, _ = fmt.Fprintf(w.trace, "\t%T%+v\n", a, a)
 		if err := w.twin.action(a); err != nil {
 			return fmt.Errorf("%v after %T%+v: %w", w.now.Sub(epoch), e, e, err)
 		}

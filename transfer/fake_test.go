@@ -354,7 +354,9 @@ func (f *fake) serveCDN(q *api.UploadGetCdnFileRequest) (tl.Object, error) {
 		return &api.UploadCdnFileReuploadNeeded{RequestToken: []byte("please")}, nil
 	}
 	data := bytes.Clone(slice(file.data, q.Offset, q.Limit))
-	crypto.CDNCrypt(cdnKey, cdnIV, q.Offset, data)
+	if err := crypto.CDNCrypt(cdnKey, cdnIV, q.Offset, data); err != nil {
+		return nil, err
+	}
 	if f.onCDNAnswer != nil {
 		f.onCDNAnswer(data)
 	}

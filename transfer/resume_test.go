@@ -89,7 +89,7 @@ func TestMarksAndBytesDisagree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
+			defer f.Close() //nolint:errcheck // written without a buffer
 			if _, err := f.WriteAt([]byte{0}, 3*mib+5); err != nil {
 				t.Fatal(err)
 			}
@@ -282,7 +282,7 @@ func TestFrontier(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		t.Cleanup(func() { _ = f.Close() })
 		data := make([]byte, size)
 		for i := range data {
 			data[i] = byte(rng.Uint32())
@@ -313,7 +313,7 @@ func TestFrontierShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { _ = f.Close() })
 	h := newFrontier(f, 10, 4096)
 	h.mark(0)
 	h.catchUp(t.Context())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -13,8 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"crypto/sha256"
 
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"

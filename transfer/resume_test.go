@@ -221,6 +221,7 @@ func TestEvents(t *testing.T) {
 				"parts_repeated flood_waits wait_seconds reference_refreshes reconnects seconds",
 		}
 		seen := make(map[string]bool)
+		var last time.Time
 		for i, e := range b.events {
 			line, err := json.Marshal(e)
 			if err != nil {
@@ -230,6 +231,12 @@ func TestEvents(t *testing.T) {
 			seen[name] = true
 			if got := fieldNames(t, line); got != want[name] {
 				t.Errorf("%s has the fields\n%s, want\n%s", name, got, want[name])
+			}
+			if name == "progress" {
+				if since := e.Head().Time.Sub(last); since < 450*time.Millisecond {
+					t.Errorf("progress %v after the last one", since)
+				}
+				last = e.Head().Time
 			}
 			if e.Head().Time.IsZero() {
 				t.Errorf("%s has no time", name)

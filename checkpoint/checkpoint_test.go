@@ -87,7 +87,7 @@ func TestLockedAndKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = in.Close() }()
+	defer in.Close() //nolint:errcheck // the process is killed
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func BenchmarkCommit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
+	b.Cleanup(func() { _ = s.Close() })
 	k := checkpoint.Key{Document: 1}
 	var batch checkpoint.Batch
 	batch.Begin(k, checkpoint.Download{Size: 1 << 20, PartSize: 1 << 8})

@@ -248,9 +248,10 @@ func (w *twin) overdue(c *Core, a *twinAttempt) bool {
 func (w *twin) forgetOld() {
 	keep := w.attempts[:0]
 	for _, a := range w.attempts {
-		if !a.cancelled && (!a.answered || a.accepted && !a.done) {
-			keep = append(keep, a)
+		if a.cancelled || a.answered && (!a.accepted || a.done) {
+			continue
 		}
+		keep = append(keep, a)
 	}
 	w.attempts = keep
 }

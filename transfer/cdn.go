@@ -174,11 +174,11 @@ func (d *download) acceptCDN(ctx context.Context, s scheduler.Send, c cdnState, 
 		resp.Release()
 		return nil, d.cdnTrouble(ctx, err)
 	}
-	if err := crypto.CDNCrypt(c.key, c.iv, d.offset(n), data); err != nil {
-		resp.Release()
-		return nil, d.cdnTrouble(ctx, err)
+	err := crypto.CDNCrypt(c.key, c.iv, d.offset(n), data)
+	if err == nil {
+		err = d.verifyCDN(ctx, s, c, data)
 	}
-	if err := d.verifyCDN(ctx, s, c, data); err != nil {
+	if err != nil {
 		resp.Release()
 		if errors.Is(err, ErrHash) {
 			err = d.cdnTrouble(ctx, err)

@@ -355,7 +355,7 @@ func (f *fake) serveCDN(q *api.UploadGetCdnFileRequest) (tl.Object, error) {
 	}
 	data := bytes.Clone(slice(file.data, q.Offset, q.Limit))
 	if err := crypto.CDNCrypt(cdnKey, cdnIV, q.Offset, data); err != nil {
-		panic(err)
+		return nil, err
 	}
 	if f.onCDNAnswer != nil {
 		f.onCDNAnswer(data)

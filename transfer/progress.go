@@ -5,6 +5,17 @@ import (
 	"time"
 )
 
+// tellProgress sends a Progress event, unless the last one is too young.
+func (r *run) tellProgress() {
+	now := time.Now()
+	// A ticker that was late is early the next time: a little is forgiven.
+	if now.Sub(r.told) < r.o.ProgressInterval*9/10 {
+		return
+	}
+	r.told = now
+	r.o.Events(r.progress(now))
+}
+
 // progress is the present state of the run, as an event.
 func (r *run) progress(now time.Time) Progress {
 	p := Progress{

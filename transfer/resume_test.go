@@ -89,7 +89,7 @@ func TestMarksAndBytesDisagree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
+			defer f.Close() //nolint:errcheck // written without a buffer
 			if _, err := f.WriteAt([]byte{0}, 3*mib+5); err != nil {
 				t.Fatal(err)
 			}
@@ -221,6 +221,7 @@ func TestEvents(t *testing.T) {
 				"parts_repeated flood_waits wait_seconds reference_refreshes reconnects seconds",
 		}
 		seen := make(map[string]bool)
+		var last time.Time
 		for i, e := range b.events {
 			line, err := json.Marshal(e)
 			if err != nil {
@@ -230,6 +231,12 @@ func TestEvents(t *testing.T) {
 			seen[name] = true
 			if got := fieldNames(t, line); got != want[name] {
 				t.Errorf("%s has the fields\n%s, want\n%s", name, got, want[name])
+			}
+			if name == "progress" {
+				if since := e.Head().Time.Sub(last); since < 450*time.Millisecond {
+					t.Errorf("progress %v after the last one", since)
+				}
+				last = e.Head().Time
 			}
 			if e.Head().Time.IsZero() {
 				t.Errorf("%s has no time", name)
@@ -282,7 +289,7 @@ func TestFrontier(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		t.Cleanup(func() { _ = f.Close() })
 		data := make([]byte, size)
 		for i := range data {
 			data[i] = byte(rng.Uint32())
@@ -313,7 +320,7 @@ func TestFrontierShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { _ = f.Close() })
 	h := newFrontier(f, 10, 4096)
 	h.mark(0)
 	h.catchUp(t.Context())

@@ -96,6 +96,7 @@ type run struct {
 	started    time.Time
 	report     Report
 	meter      meter
+	told       time.Time // when the last Progress was sent
 	refresh    refresher
 	filesKnown int
 	bytesKnown int64 // size of all files listed
@@ -185,7 +186,7 @@ func (r *run) loop(ctx context.Context) (*Report, error) {
 		case <-wake.C:
 			r.feed(scheduler.Tick{})
 		case <-progress.C:
-			r.o.Events(r.progress(time.Now()))
+			r.tellProgress()
 		case <-ctx.Done():
 			r.fail(ctx.Err())
 		}
@@ -231,7 +232,7 @@ func (r *run) conclude() (*Report, error) {
 		}
 		return true
 	})
-	r.o.Events(r.progress(time.Now()))
+	r.tellProgress()
 	r.o.Events(RunDone{Header: header("run_done", time.Now()), Counters: r.report.Counters})
 	if r.fatal != nil {
 		return &r.report, r.fatal

@@ -285,9 +285,16 @@ func TestParseSecret(t *testing.T) {
 		padded bool
 		ok     bool
 	}{
-		{"", false, true}, {key, false, true}, {"dd" + key, true, true}, {"AAECAwQFBgcICQoLDA0ODw==", false, true},
-		{"3QABAgMEBQYHCAkKCwwNDg8", true, true}, {"ee" + key + "6578616d706c65", false, false}, {"ee" + key, false, false},
-		{"00", false, false}, {"zz", false, false}, {"cc" + key, false, false},
+		{"", false, true},
+		{key, false, true},
+		{"dd" + key, true, true},
+		{"AAECAwQFBgcICQoLDA0ODw==", false, true},
+		{"3QABAgMEBQYHCAkKCwwNDg8", true, true},
+		{"ee" + key + "6578616d706c65", false, false},
+		{"ee" + key, false, false},
+		{"00", false, false},
+		{"zz", false, false},
+		{"cc" + key, false, false},
 	} {
 		s, err := ParseSecret(tt.text)
 		if (err == nil) != tt.ok || s.Padded != tt.padded || err == nil && tt.text != "" && len(s.Key) != 16 {

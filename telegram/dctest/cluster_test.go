@@ -99,7 +99,7 @@ func TestWholeWay(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer c.Close()
+				defer c.Close() //nolint:errcheck // there is no state to lose
 				fetch(t, c, mtproto.Options{PFS: pfs})
 			})
 		}
@@ -190,7 +190,7 @@ func TestPush(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer c.Close() //nolint:errcheck // there is no state to lose
 		sender := connect(t, c, 2, false, mtproto.Options{})
 		signIn(t, sender)
 		got := make(chan tl.Raw, 10)

@@ -112,7 +112,7 @@ func readManifest(t *testing.T, dir string) map[string]archive.Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }()
+	defer f.Close() //nolint:errcheck // it was only read
 	entries := make(map[string]archive.Entry)
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var e archive.Entry
@@ -142,7 +142,7 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = store.Close() }()
+	t.Cleanup(func() { _ = store.Close() })
 	dir := t.TempDir()
 
 	first := archiveChat(t, client, store, dir, "@media")
@@ -290,7 +290,7 @@ func TestTornLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = a.Close() }()
+	t.Cleanup(func() { _ = a.Close() })
 	if got, want := a.Path(f), "4_x.txt"; got != want {
 		t.Errorf("Path = %q, want %q", got, want)
 	}
@@ -308,7 +308,7 @@ func TestPathsKeepApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = a.Close() }()
+	t.Cleanup(func() { _ = a.Close() })
 	file := func(id int64, name string) telegram.File {
 		return telegram.File{ID: id, Name: name, Origin: telegram.Origin{Peer: peer, MessageID: 1}}
 	}

@@ -194,14 +194,21 @@ func (c *client) header(length int32) crypto.Header {
 
 func (c *client) seal(h crypto.Header, body []byte) []byte {
 	c.t.Helper()
+	packet, _ := c.sealToken(h, body)
+	return packet
+}
+
+// sealToken is seal with the packet's quick-ack token.
+func (c *client) sealToken(h crypto.Header, body []byte) ([]byte, uint32) {
+	c.t.Helper()
 	buf := make([]byte, crypto.SealedSize(32+len(body)))
 	h.Put(buf[24:])
 	copy(buf[bodyOffset:], body)
-	packet, _, err := c.key.Seal(buf, 32+len(body), crypto.FromClient, 0, rand.Reader)
+	packet, token, err := c.key.Seal(buf, 32+len(body), crypto.FromClient, 0, rand.Reader)
 	if err != nil {
 		c.t.Fatalf("seal: %v", err)
 	}
-	return packet
+	return packet, token
 }
 
 func (c *client) write(packet []byte) {

@@ -12,7 +12,8 @@
 //  2. the packet is checked: key, msg_key, lengths, msg_id, salt, container, seqno;
 //  3. service messages are answered at once, API queries join the session's line;
 //  4. at most maxRunning handlers of a session run at the same time;
-//  5. the answer is encoded into the buffer in which it is sealed;
-//  6. the writer of the session's latest connection sends it;
-//  7. it is kept until acknowledged, to be sent again on the next connection.
+//  5. the answer is encoded into pooled memory, where it stays until it is
+//     acknowledged, to be sent again on the next connection;
+//  6. the writer of the session's latest connection copies it into a packet,
+//     alone or with others in a container, seals that in place and writes it.
 package mtserver

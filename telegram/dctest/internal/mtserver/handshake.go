@@ -1,7 +1,6 @@
 package mtserver
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -218,71 +217,6 @@ func (d *DC) answerDH(x *exchange, dec *tl.Decoder, hash [32]byte, mediaOnly boo
 	return answer, nil
 }
 
-// openInner decrypts and checks p_q_inner_data in one of its forms.
-func (d *DC) openInner(x *exchange, encrypted []byte, mediaOnly bool) error {
-	data, err := d.decryptInner(encrypted)
-	if err != nil {
-		return err
-	}
-	in, err := parseInner(data)
-	if err != nil {
-		return err
-	}
-	switch {
-	case !in.hasDC && !d.cfg.AcceptOldHandshake:
-		return refuse("obsolete inner data without a DC id")
-	case !sameNumber(in.pq, x.pq) || !sameNumber(in.p, x.p) || !sameNumber(in.q, x.q):
-		return refuse("wrong pq in the inner data")
-	case in.nonce != x.nonce || in.serverNonce != x.serverNonce:
-		return refuse("wrong nonce in the inner data")
-	case in.temp && (in.expiresIn <= 0 || in.lifetime() > maxTempLifetime):
-		return refuse("expires_in is %d", in.expiresIn)
-	case in.hasDC && !d.named(in.dc, mediaOnly):
-		return &handshakeError{code: transportWrongDC, why: fmt.Sprintf("DC id %d, want %d", in.dc, d.wireID(mediaOnly))}
-	}
-	x.newNonce, x.temp, x.lifetime = in.newNonce, in.temp, in.lifetime()
-	return nil
-}
-
-// wireID is the DC id that clients must name: 10000 is added on test servers,
-// the sign is negative on media-only endpoints.
-func (d *DC) wireID(mediaOnly bool) int32 {
-	id := int32(d.cfg.ID)
-	if d.cfg.Test {
-		id += 10000
-	}
-	if mediaOnly && !d.cfg.CDN {
-		id = -id
-	}
-	return id
-}
-
-// named says whether a client that names DC id means this one.
-func (d *DC) named(id int32, mediaOnly bool) bool {
-	own := d.wireID(mediaOnly)
-	if id == own {
-		return true
-	}
-	if !d.cfg.AnyEnvironment {
-		return false
-	}
-	return id == int32(d.cfg.ID) || id == -int32(d.cfg.ID) && own < 0
-}
-
-// decryptInner undoes RSA_PAD, or the old padding if that is accepted.
-func (d *DC) decryptInner(encrypted []byte) ([]byte, error) {
-	data, err := crypto.DecryptPad(d.cfg.RSA, encrypted)
-	if err == nil {
-		return data, nil
-	}
-	if d.cfg.AcceptOldHandshake {
-		if data, ok := decryptOldPadding(d.cfg.RSA, encrypted); ok {
-			return data, nil
-		}
-	}
-	return nil, refuse("inner data: %v", err)
-}
-
 // makeDHAnswer chooses a and encrypts server_DH_inner_data.
 func (d *DC) makeDHAnswer(x *exchange) ([]byte, error) {
 	prime := crypto.KnownPrime
@@ -434,49 +368,6 @@ func (d *DC) plainAnswer(name string, body []byte) []byte {
 	_, _ = rand.Read(extra[:]) // never fails
 	return append(body, extra[1:][:int(extra[0]%32)*4]...)
 }
-
-// innerData is any form of p_q_inner_data.
-type innerData struct {
-	pq, p, q           []byte
-	nonce, serverNonce [16]byte
-	newNonce           [32]byte
-	hasDC, temp        bool
-	dc, expiresIn      int32
-}
-
-func (in *innerData) lifetime() time.Duration { return time.Duration(in.expiresIn) * time.Second }
-
-// parseInner reads the inner data; random padding may follow it.
-func parseInner(data []byte) (*innerData, error) {
-	d := tl.NewDecoder(data)
-	in := new(innerData)
-	switch d.ID() {
-	case idPQInner:
-	case idPQInnerTemp:
-		in.temp = true
-	case idPQInnerDC:
-		in.hasDC = true
-	case idPQInnerTempDC:
-		in.hasDC, in.temp = true, true
-	default:
-		return nil, refuse("unknown inner data")
-	}
-	in.pq, in.p, in.q = d.Blob(), d.Blob(), d.Blob()
-	in.nonce, in.serverNonce, in.newNonce = d.Int128(), d.Int128(), d.Int256()
-	if in.hasDC {
-		in.dc = d.Int()
-	}
-	if in.temp {
-		in.expiresIn = d.Int()
-	}
-	if d.Err() != nil {
-		return nil, refuse("malformed inner data: %v", d.Err())
-	}
-	return in, nil
-}
-
-// sameNumber compares a big-endian number of the wire, which must be minimal.
-func sameNumber(b []byte, v uint64) bool { return bytes.Equal(b, minimalBytes(v)) }
 
 // handshakeCode is the transport error code for what handshake returned.
 func handshakeCode(err error) int32 {

@@ -3,7 +3,6 @@ package mtserver
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha1"
 	"encoding/binary"
 	"math/big"
@@ -65,45 +64,4 @@ func checkHash(b []byte, measure func([]byte) (int, error)) ([]byte, bool) {
 	}
 	hash := sha1.Sum(body[:n])
 	return body[:n], bytes.Equal(hash[:], b[:sha1.Size])
-}
-
-// decryptOldPadding undoes the padding that RSA_PAD replaced: SHA1(data) ||
-// data || random bytes, 255 bytes in all.
-func decryptOldPadding(key *rsa.PrivateKey, encrypted []byte) ([]byte, bool) {
-	c := new(big.Int).SetBytes(encrypted)
-	if len(encrypted) > 256 || c.Cmp(key.N) >= 0 {
-		return nil, false
-	}
-	m := c.Exp(c, key.D, key.N)
-	if m.BitLen() > 255*8 {
-		return nil, false
-	}
-	var plain [255]byte
-	m.FillBytes(plain[:])
-	data := plain[sha1.Size:]
-	n, err := measureInner(data)
-	if err != nil {
-		return nil, false
-	}
-	hash := sha1.Sum(data[:n])
-	return data[:n], bytes.Equal(hash[:], plain[:sha1.Size])
-}
-
-// measureInner is the length of the inner data at the start of b.
-func measureInner(b []byte) (int, error) {
-	in, err := parseInner(b)
-	if err != nil {
-		return 0, err
-	}
-	n := 4 + 16 + 16 + 32
-	for _, s := range [][]byte{in.pq, in.p, in.q} {
-		n += (len(s) + 1 + 3) &^ 3 // never 254 bytes or more: b is 235
-	}
-	if in.hasDC {
-		n += 4
-	}
-	if in.temp {
-		n += 4
-	}
-	return n, nil
 }

@@ -154,9 +154,8 @@ func TestGunzip(t *testing.T) {
 		"no gzip":      tl.Marshal(&mt.GzipPacked{PackedData: []byte("nonsense")}),
 		"leftover":     append(packed(t, body), 0, 0, 0, 0),
 	} {
-		start := time.Now()
-		if got, err := gunzip(in); err == nil || time.Since(start) > time.Second {
-			t.Errorf("%s: got %d bytes, %v after %v", name, len(got), err, time.Since(start))
+		if got, err := gunzip(in); err == nil {
+			t.Errorf("%s: got %d bytes, want an error", name, len(got))
 		}
 	}
 }

@@ -21,8 +21,15 @@ import (
 // dial connects haul's client to a server in memory.
 func dial(t *testing.T, cfg mtserver.Config, o mtproto.Options) (*mtproto.Session, error) {
 	t.Helper()
+	cfg.Handler = nearest{}
+	return dialTo(t, cfg, o)
+}
+
+// dialTo is dial with the handler of cfg.
+func dialTo(t *testing.T, cfg mtserver.Config, o mtproto.Options) (*mtproto.Session, error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg.ID, cfg.Test, cfg.RSA, cfg.Handler = 2, true, testRSA(), nearest{}
+	cfg.ID, cfg.Test, cfg.RSA = 2, true, testRSA()
 	dc := mtserver.NewDC(cfg)
 	var serving sync.WaitGroup
 	t.Cleanup(func() {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tghaul/haul/telegram/dctest/flood"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
@@ -28,7 +30,7 @@ type Cluster struct {
 	dcs       map[int]*mtserver.DC
 	keys      map[int]*mtserver.KeyStore
 	endpoints []DC
-	flood     *floodGuard
+	flood     *flood.Guard
 	faults    *faultPlan
 	stats     *counters
 	stop      context.CancelFunc
@@ -95,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
-		flood: newFloodGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
+		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
 		logins: map[keyAt]int64{}, inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},

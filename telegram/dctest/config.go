@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tghaul/haul/telegram/dctest/flood"
 )
 
 // What every cluster knows unless its scenario says otherwise.
@@ -99,21 +101,13 @@ type FileSpec struct {
 	CDN     bool   `json:"cdn"`      // served behind a CDN redirect to clients that can follow
 }
 
-// A Duration is a time.Duration written as "1m30s".
-type Duration time.Duration
-
-// UnmarshalText reads the duration. A negative one is an error.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err == nil && v < 0 {
-		err = fmt.Errorf("time: negative duration %q", b)
-	}
-	*d = Duration(v)
-	return err
-}
-
-// MarshalText writes the duration.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+// Types of the flood rules, which have a package of their own.
+type (
+	// A FloodRule limits how often an account may call a method.
+	FloodRule = flood.Rule
+	// A Duration is a time.Duration written as "1m30s".
+	Duration = flood.Duration
+)
 
 const defaultHome = 2
 
@@ -201,7 +195,7 @@ func (c *Config) check() error {
 	checks := [][]func() error{
 		each(c.Accounts, "accounts", func(a *AccountConfig) error { return a.check(plain) }),
 		each(c.Channels, "channels", func(ch *ChannelConfig) error { return ch.check(plain, cdn) }),
-		each(c.Flood, "flood", (*FloodRule).check),
+		each(c.Flood, "flood", (*FloodRule).Check),
 		each(c.Faults, "faults", (*Fault).check),
 	}
 	for _, check := range slices.Concat(checks...) {

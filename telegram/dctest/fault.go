@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/tghaul/haul/telegram/dctest/flood"
 )
 
 // A Fault makes the cluster misbehave, at given requests or at a rate.
@@ -51,7 +53,7 @@ func (f *Fault) check() error {
 		return fmt.Errorf("an error needs code and message")
 	case f.Seconds < 0:
 		return fmt.Errorf("seconds is %d", f.Seconds)
-	case slices.Contains(fileFaults, f.Kind) && !covers(f.Method, "upload.getFile"):
+	case slices.Contains(fileFaults, f.Kind) && !flood.Covers(f.Method, "upload.getFile"):
 		return fmt.Errorf("%s concerns upload.getFile, not %s", f.Kind, f.Method)
 	}
 	return nil
@@ -76,7 +78,7 @@ func (p *faultPlan) next(method string, dc int, kinds ...string) (fault Fault, s
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, f := range p.faults {
-		if method != "" && !covers(f.Method, method) || f.DC != 0 && f.DC != dc || !slices.Contains(kinds, f.Kind) {
+		if method != "" && !flood.Covers(f.Method, method) || f.DC != 0 && f.DC != dc || !slices.Contains(kinds, f.Kind) {
 			continue
 		}
 		p.seen[i]++

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tghaul/haul/telegram/dctest/flood"
+
 	"github.com/tghaul/haul/telegram/dctest/internal/layers"
 	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
 	"github.com/tghaul/haul/tl"
@@ -64,8 +66,8 @@ func (r *request) answer(ctx context.Context) (tl.Object, error) {
 		return nil, err
 	}
 	v := r.flood()
-	defer func() { v.done() }()
-	if err := v.err(); err != nil {
+	defer func() { v.Done() }()
+	if err := waitError(v); err != nil {
 		return nil, err
 	}
 	if err := r.fault(); err != nil {
@@ -243,7 +245,7 @@ func (r *request) fault() error {
 	switch f.Kind {
 	case "flood_wait":
 		wait := time.Duration(max(1, f.Seconds)) * time.Second
-		return r.c.flood.close(r.accountID(), r.DC, r.method, wait, r.now).err()
+		return waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
 	case "error":
 		return refuse(f.Code, f.Message)
 	default:
@@ -260,19 +262,19 @@ func (r *request) accountID() int64 {
 	return r.me.id
 }
 
-func (r *request) flood() verdict {
-	return r.c.flood.ask(r.accountID(), r.me != nil && r.me.cfg.Premium, r.DC, r.method, r.now)
+func (r *request) flood() flood.Verdict {
+	return r.c.flood.Ask(r.accountID(), r.me != nil && r.me.cfg.Premium, r.DC, r.method, r.now)
 }
 
-// err is the answer to a request that has to wait.
-func (v verdict) err() error {
-	if v.wait == 0 {
+// waitError is the answer to a request that has to wait.
+func waitError(v flood.Verdict) error {
+	if v.Wait == 0 {
 		return nil
 	}
-	if v.premium {
-		return refuse(420, "FLOOD_PREMIUM_WAIT_"+itoa(v.wait))
+	if v.Premium {
+		return refuse(420, "FLOOD_PREMIUM_WAIT_"+itoa(v.Wait))
 	}
-	return refuse(420, "FLOOD_WAIT_"+itoa(v.wait))
+	return refuse(420, "FLOOD_WAIT_"+itoa(v.Wait))
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -131,7 +131,7 @@ func (c *Cluster) Stats() Stats {
 	b, _ := json.Marshal(c.stats.methods) // a deep copy; plain maps always marshal
 	_ = json.Unmarshal(b, &s.Methods)
 	c.stats.mu.Unlock()
-	s.WaitsIssued, s.RequestsInsideWait = c.flood.counts()
+	s.WaitsIssued, s.RequestsInsideWait = c.flood.Counts()
 	for id, fs := range counted {
 		c.mu.Lock()
 		f := c.world.file(id)

@@ -1,4 +1,7 @@
-package dctest
+// Package flood applies flood rules as a server does. It has no clock: whoever
+// asks tells the time, so it serves the simulated cluster as well as
+// simulations in virtual time.
+package flood
 
 import (
 	"errors"
@@ -10,9 +13,9 @@ import (
 	"time"
 )
 
-// A FloodRule limits how often an account may call a method. Each account and
+// A Rule limits how often an account may call a method. Each account and
 // DC is counted for itself. See core.telegram.org/api/errors#420-flood.
-type FloodRule struct {
+type Rule struct {
 	Method string `json:"method"` // "upload.getFile"; "upload.*" for a group, counted together
 	DC     int    `json:"dc"`     // 0: every DC
 	// Kind: token_bucket (Rate a second, Burst at once), fixed_window and
@@ -32,11 +35,11 @@ const maxPenalty = 24 * time.Hour
 
 // exportRule is always in force: the real servers punish clients that transfer
 // their authorisation again and again.
-var exportRule = FloodRule{
+var exportRule = Rule{
 	Method: "auth.exportAuthorization", Kind: "sliding_window", Burst: 60, Window: Duration(time.Minute), Wait: 1000,
 }
 
-func (r *FloodRule) check() error {
+func (r *Rule) Check() error {
 	switch r.Kind {
 	case "token_bucket", "growing":
 		if !(r.Rate > 0) || math.IsInf(r.Rate, 1) {
@@ -61,48 +64,48 @@ func (r *FloodRule) check() error {
 	return nil
 }
 
-// covers reports whether pattern, as in FloodRule.Method, means a method.
-func covers(pattern, method string) bool {
+// Covers reports whether pattern, as in Rule.Method, means a method.
+func Covers(pattern, method string) bool {
 	if group, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(method, group)
 	}
 	return pattern == method
 }
 
-// A floodGuard applies the rules. It has no clock: whoever asks tells the time.
-type floodGuard struct {
+// A Guard applies the rules. It may be used from several goroutines at once.
+type Guard struct {
 	mu    sync.Mutex
-	rules []FloodRule
-	state map[floodKey]*floodState
-	waits map[floodScope]*floodWait
+	rules []Rule
+	state map[key]*state
+	waits map[scope]*pause
 	grace time.Duration
 	// issued counts waits that began or grew; inside counts requests that came
 	// inside one although its answer had had the time to arrive.
 	issued, inside int64
 }
 
-type floodKey struct {
+type key struct {
 	rule    int
 	account int64
 	dc      int
 }
 
-// A floodScope is what a wait closes.
-type floodScope struct {
+// A scope is what a wait closes.
+type scope struct {
 	account int64
 	dc      int
 	method  string
 }
 
-// A floodWait is a wait that was answered with last in a scope.
-type floodWait struct {
+// A pause is a wait that was answered with last in a scope.
+type pause struct {
 	since, until time.Time
 	premium      bool
 	rule         int // -1: a fault
 }
 
-// floodState is what one rule has counted for one account at one DC.
-type floodState struct {
+// state is what one rule has counted for one account at one DC.
+type state struct {
 	tokens  float64
 	last    time.Time
 	hits    []time.Time // of a sliding window
@@ -110,42 +113,42 @@ type floodState struct {
 	penalty time.Duration
 }
 
-// newFloodGuard returns a guard. Requests that arrive within grace after a
+// NewGuard returns a guard. Requests that arrive within grace after a
 // wait was answered are taken for underway already.
-func newFloodGuard(rules []FloodRule, grace time.Duration) *floodGuard {
-	return &floodGuard{
+func NewGuard(rules []Rule, grace time.Duration) *Guard {
+	return &Guard{
 		rules: append(slices.Clone(rules), exportRule), grace: grace,
-		state: map[floodKey]*floodState{}, waits: map[floodScope]*floodWait{},
+		state: map[key]*state{}, waits: map[scope]*pause{},
 	}
 }
 
-// A verdict says whether a request may pass: if wait is 0. Its done must be
+// A Verdict says whether a request may pass: if Wait is 0. Its Done must be
 // called when the request is answered.
-type verdict struct {
-	wait    int // seconds
-	premium bool
-	done    func()
+type Verdict struct {
+	Wait    int  // seconds
+	Premium bool // the wait is one that accounts with Premium do not get
+	Done    func()
 }
 
-// counts returns how many waits were answered, and how many requests came inside one.
-func (g *floodGuard) counts() (issued, inside int64) {
+// Counts returns how many waits were answered, and how many requests came inside one.
+func (g *Guard) Counts() (issued, inside int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.issued, g.inside
 }
 
-// ask judges a request at time now.
-func (g *floodGuard) ask(account int64, hasPremium bool, dc int, method string, now time.Time) verdict {
+// Ask judges a request at time now.
+func (g *Guard) Ask(account int64, hasPremium bool, dc int, method string, now time.Time) Verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	scope := floodScope{account, dc, method}
-	if w := g.waits[scope]; w != nil {
+	sc := scope{account, dc, method}
+	if w := g.waits[sc]; w != nil {
 		if now.Before(w.until) {
-			return g.repeatLocked(scope, w, now)
+			return g.repeatLocked(sc, w, now)
 		}
-		delete(g.waits, scope)
+		delete(g.waits, sc)
 	}
-	var held []*floodState
+	var held []*state
 	done := func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -155,13 +158,13 @@ func (g *floodGuard) ask(account int64, hasPremium bool, dc int, method string, 
 	}
 	for i := range g.rules {
 		r := &g.rules[i]
-		if !covers(r.Method, method) || r.DC != 0 && r.DC != dc || r.Premium && hasPremium {
+		if !Covers(r.Method, method) || r.DC != 0 && r.DC != dc || r.Premium && hasPremium {
 			continue
 		}
-		s := g.stateLocked(floodKey{i, account, dc}, now)
+		s := g.stateLocked(key{i, account, dc}, now)
 		if wait := s.judge(r, now); wait > 0 {
-			v := g.closeLocked(scope, wait, r.Premium, i, now)
-			v.done = done
+			v := g.closeLocked(sc, wait, r.Premium, i, now)
+			v.Done = done
 			return v
 		}
 		if r.Kind == "concurrency" {
@@ -169,49 +172,49 @@ func (g *floodGuard) ask(account int64, hasPremium bool, dc int, method string, 
 			held = append(held, s)
 		}
 	}
-	return verdict{done: done}
+	return Verdict{Done: done}
 }
 
-// close makes a scope wait, whatever the rules say.
-func (g *floodGuard) close(account int64, dc int, method string, wait time.Duration, now time.Time) verdict {
+// Close makes a scope wait, whatever the rules say.
+func (g *Guard) Close(account int64, dc int, method string, wait time.Duration, now time.Time) Verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.closeLocked(floodScope{account, dc, method}, wait, false, -1, now)
+	return g.closeLocked(scope{account, dc, method}, wait, false, -1, now)
 }
 
-func (g *floodGuard) closeLocked(scope floodScope, wait time.Duration, premium bool, rule int, now time.Time) verdict {
+func (g *Guard) closeLocked(sc scope, wait time.Duration, premium bool, rule int, now time.Time) Verdict {
 	seconds := max(1, int(math.Ceil(wait.Seconds()-1e-6)))
-	g.waits[scope] = &floodWait{since: now, until: now.Add(time.Duration(seconds) * time.Second), premium: premium, rule: rule}
+	g.waits[sc] = &pause{since: now, until: now.Add(time.Duration(seconds) * time.Second), premium: premium, rule: rule}
 	g.issued++
-	return verdict{wait: seconds, premium: premium, done: func() {}}
+	return Verdict{Wait: seconds, Premium: premium, Done: func() {}}
 }
 
 // repeatLocked answers a request inside a wait.
-func (g *floodGuard) repeatLocked(scope floodScope, w *floodWait, now time.Time) verdict {
+func (g *Guard) repeatLocked(sc scope, w *pause, now time.Time) Verdict {
 	early := now.Sub(w.since) > g.grace
 	if early {
 		g.inside++
 	}
 	if early && w.rule >= 0 && g.rules[w.rule].Kind == "growing" {
-		s := g.state[floodKey{w.rule, scope.account, scope.dc}]
+		s := g.state[key{w.rule, sc.account, sc.dc}]
 		s.penalty = min(2*s.penalty, maxPenalty)
-		return g.closeLocked(scope, s.penalty, w.premium, w.rule, now)
+		return g.closeLocked(sc, s.penalty, w.premium, w.rule, now)
 	}
 	left := max(1, int(math.Ceil(w.until.Sub(now).Seconds()-1e-6)))
-	return verdict{wait: left, premium: w.premium, done: func() {}}
+	return Verdict{Wait: left, Premium: w.premium, Done: func() {}}
 }
 
-func (g *floodGuard) stateLocked(key floodKey, now time.Time) *floodState {
+func (g *Guard) stateLocked(key key, now time.Time) *state {
 	s := g.state[key]
 	if s == nil {
-		s = &floodState{tokens: float64(g.rules[key.rule].Burst), last: now}
+		s = &state{tokens: float64(g.rules[key.rule].Burst), last: now}
 		g.state[key] = s
 	}
 	return s
 }
 
 // judge counts a request and returns 0, or how long to wait.
-func (s *floodState) judge(r *FloodRule, now time.Time) time.Duration {
+func (s *state) judge(r *Rule, now time.Time) time.Duration {
 	least := time.Duration(r.Wait) * time.Second
 	switch r.Kind {
 	case "token_bucket", "growing":

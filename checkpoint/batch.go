@@ -23,6 +23,7 @@ type op struct {
 	done     Done
 	up       Upload
 	wait     Wait
+	limit    Limit
 	part     int
 	crc      uint32
 }
@@ -40,6 +41,7 @@ const (
 	opUnsent
 	opForgetUpload
 	opWait
+	opLimit
 )
 
 // Begin records that a download is under way. Parts marked for the key
@@ -75,6 +77,10 @@ func (b *Batch) ForgetUpload(k UploadKey) { b.add(op{kind: opForgetUpload, uploa
 
 // PutWait records a flood wait.
 func (b *Batch) PutWait(w Wait) { b.add(op{kind: opWait, wait: w}) }
+
+// PutLimit records what has been learned of a limit, in place of what was
+// recorded of it before.
+func (b *Batch) PutLimit(l Limit) { b.add(op{kind: opLimit, limit: l}) }
 
 // Len is how many changes the batch has.
 func (b *Batch) Len() int { return len(b.ops) }

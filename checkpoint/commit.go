@@ -70,6 +70,8 @@ func (w *writer) apply(o *op) error {
 		return w.forget(head, pages)
 	case opWait:
 		return w.putJSON(waitKey(o.wait.DC, o.wait.Method), o.wait)
+	case opLimit:
+		return w.putJSON(limitKey(o.limit), o.limit)
 	default:
 		panic("checkpoint: unknown operation")
 	}

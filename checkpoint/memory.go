@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,6 +17,7 @@ type Memory struct {
 	done      map[Key]Done
 	uploads   map[UploadKey]Upload
 	waits     map[waitID]Wait
+	limits    map[string]Limit // by key
 }
 
 type waitID struct {
@@ -27,7 +29,7 @@ type waitID struct {
 func NewMemory() *Memory {
 	return &Memory{
 		downloads: make(map[Key]Download), done: make(map[Key]Done),
-		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait),
+		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait), limits: make(map[string]Limit),
 	}
 }
 
@@ -71,6 +73,8 @@ func (m *Memory) applyLocked(o *op) error {
 		return m.applyUploadLocked(o)
 	case opWait:
 		m.waits[waitID{o.wait.DC, o.wait.Method}] = o.wait
+	case opLimit:
+		m.limits[string(limitKey(o.limit))] = o.limit
 	}
 	return nil
 }
@@ -139,4 +143,11 @@ func (m *Memory) Waits(now time.Time) ([]Wait, error) {
 		}
 	}
 	return waits, nil
+}
+
+// Limits is as Store.Limits.
+func (m *Memory) Limits() ([]Limit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.limits)), nil
 }

@@ -127,6 +127,18 @@ func (s *Store) Waits(now time.Time) ([]Wait, error) {
 	return waits, err
 }
 
+// Limits are the recorded limits, in no order.
+func (s *Store) Limits() ([]Limit, error) {
+	var limits []Limit
+	_, err := s.view(func(txn *badger.Txn) error {
+		return scan(txn, prefixLimit, func(_ []byte, l *Limit) bool {
+			limits = append(limits, *l)
+			return true
+		})
+	})
+	return limits, err
+}
+
 // Unfinished lists the headers of all unfinished downloads, without their
 // parts, in the order of their keys. The store must not be closed meanwhile.
 func (s *Store) Unfinished() iter.Seq2[Key, Download] {

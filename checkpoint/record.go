@@ -79,6 +79,17 @@ type Wait struct {
 	Until  time.Time `json:"until"`
 }
 
+// A Limit is what has been learned of how often the server lets a method be
+// called at a DC. Zero values mean that nothing is known.
+type Limit struct {
+	DC       int       `json:"dc"`
+	Method   string    `json:"method"`
+	Premium  bool      `json:"premium,omitempty"`   // one that Premium accounts do not have
+	Rate     float64   `json:"rate,omitempty"`      // calls a second
+	InFlight int       `json:"in_flight,omitempty"` // calls at the same time
+	At       time.Time `json:"at"`
+}
+
 // ErrRecord is wrapped by errors about records that cannot be read.
 var ErrRecord = errors.New("checkpoint: damaged record")
 
@@ -90,6 +101,7 @@ const (
 	prefixUpload   = 'u' // UploadKey: header of an upload, JSON
 	prefixSent     = 's' // UploadKey, page number: marks of its parts
 	prefixWait     = 'w' // DC, method: flood wait, JSON
+	prefixLimit    = 'l' // DC, method, Premium or not: Limit, JSON
 )
 
 // pageParts is how many parts share one record, so that marking a part of a
@@ -152,8 +164,17 @@ func waitKey(dc int, method string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{prefixWait}, uint32(dc)), method...)
 }
 
+func limitKey(l Limit) []byte {
+	key := append(binary.BigEndian.AppendUint32([]byte{prefixLimit}, uint32(l.DC)), l.Method...)
+	if l.Premium {
+		return append(key, 0, 1)
+	}
+	return append(key, 0, 0)
+}
+
 // A page marks up to pageParts neighbouring parts: a bitmap, then a CRC-32C
-// for each bit. Marks of uploads have CRC 0.
+// for each bit up to the last that is set, so that small files have small
+// records. Marks of uploads have CRC 0.
 type page struct {
 	bits [pageParts / 8]byte
 	crcs [pageParts]uint32
@@ -175,19 +196,31 @@ func (p *page) marked(i int) bool { return p.bits[i/8]&(1<<(i%8)) != 0 }
 
 func (p *page) encode() []byte {
 	b := append(make([]byte, 0, pageLen), p.bits[:]...)
-	for _, c := range p.crcs {
+	last := pageParts - 1
+	for last >= 0 && !p.marked(last) {
+		last--
+	}
+	for _, c := range p.crcs[:last+1] {
 		b = binary.BigEndian.AppendUint32(b, c)
 	}
 	return b
 }
 
 func (p *page) decode(b []byte) error {
-	if len(b) != pageLen {
-		return fmt.Errorf("%w: page of %d bytes, want %d", ErrRecord, len(b), pageLen)
+	const bits = len(p.bits)
+	if len(b) < bits || len(b) > pageLen || (len(b)-bits)%4 != 0 {
+		return fmt.Errorf("%w: page of %d bytes, want %d to %d", ErrRecord, len(b), bits, pageLen)
 	}
-	n := copy(p.bits[:], b)
-	for i := range p.crcs {
-		p.crcs[i] = binary.BigEndian.Uint32(b[n+4*i:])
+	crcs := (len(b) - bits) / 4
+	*p = page{}
+	copy(p.bits[:], b)
+	for i := range pageParts {
+		switch {
+		case i < crcs:
+			p.crcs[i] = binary.BigEndian.Uint32(b[bits+4*i:])
+		case p.marked(i):
+			return fmt.Errorf("%w: page of %d bytes marks part %d", ErrRecord, len(b), i)
+		}
 	}
 	return nil
 }

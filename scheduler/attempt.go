@@ -18,6 +18,12 @@ type attempt struct {
 	// overdue attempts have missed their deadline: the part is asked for
 	// again, and they take nothing of windows and budget any more.
 	overdue bool
+
+	// What the gate and the connection were like at sending.
+	seq   uint64
+	level int
+	above [2]uint32
+	flow  flow
 }
 
 // send gives a part to a connection.
@@ -33,8 +39,9 @@ func (c *Core) send(p *part, conn int) {
 	reissue := p.flying > 0
 	p.flying++
 	p.lastConn = conn
-	g.inFlight += p.Size
-	pl.conns[conn].inFlight += p.Size
+	g.sent(a)
+	pl.sent(a)
+	c.limits.spend(c.now, f.route.Use, p.Size)
 	c.held += p.Size
 	c.out = append(c.out, Send{
 		Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue,
@@ -63,7 +70,7 @@ func (c *Core) leaveWindows(a *attempt) {
 	if a.overdue {
 		return
 	}
-	c.gate(a.route.Scope()).inFlight -= a.part.Size
+	c.gate(a.route.Scope()).left(a.part.Size)
 	c.pool(a.route.Pool()).conns[a.conn].inFlight -= a.part.Size
 }
 
@@ -99,7 +106,6 @@ func (c *Core) answered(e Answered) {
 	}
 	pl, p := c.pool(a.route.Pool()), a.part
 	pl.answered(a, c.now)
-	c.gate(a.route.Scope()).answered(a, c.cfg)
 	if a.overdue { // late but first: its bytes are real now
 		a.overdue = false
 		c.held += p.Size
@@ -158,7 +164,7 @@ func (c *Core) failed(e Failed) {
 	case Flood:
 		c.flood(a, why)
 	case ConnLost:
-		c.connLost(a)
+		c.connLost(c.pool(a.route.Pool()), a.conn)
 	case Moved:
 		if a.epoch == f.epoch {
 			if f.moves++; f.moves > maxMoves {
@@ -210,17 +216,16 @@ func (c *Core) overdue() {
 		c.leaveWindows(a)
 		c.unhold(a)
 		a.overdue = true
-		c.pool(a.route.Pool()).stalled++
 		p := a.part
 		p.overdue++
 		if p.flying > 1 {
 			first := c.flying[slices.IndexFunc(c.flying, func(o *attempt) bool { return o.part == p })]
 			c.cancelWhere(func(o *attempt) bool { return o == first })
-		} else {
-			i++
 		}
 		if !slices.Contains(p.file.pending, p) {
 			p.file.requeue(p)
 		}
+		c.connStalled(c.pool(a.route.Pool()), a.conn)
+		i = 0 // attempts may have gone
 	}
 }

@@ -45,22 +45,31 @@ type Failed struct {
 
 // Hold closes a scope until a moment, as learned in an earlier run.
 type Hold struct {
-	Scope Scope
-	Until time.Time
+	Scope   Scope
+	Until   time.Time
+	Premium bool
 }
+
+// Recall tells of a limit that was learned in an earlier run.
+type Recall struct{ Learned }
+
+// SetLimits replaces the user's limits.
+type SetLimits struct{ Limits }
 
 // Tick only tells the time.
 type Tick struct{}
 
-func (Add) event()      {}
-func (Ready) event()    {}
-func (Abort) event()    {}
-func (Resume) event()   {}
-func (Answered) event() {}
-func (Written) event()  {}
-func (Failed) event()   {}
-func (Hold) event()     {}
-func (Tick) event()     {}
+func (Add) event()       {}
+func (Ready) event()     {}
+func (Abort) event()     {}
+func (Resume) event()    {}
+func (Answered) event()  {}
+func (Written) event()   {}
+func (Failed) event()    {}
+func (Hold) event()      {}
+func (Recall) event()    {}
+func (SetLimits) event() {}
+func (Tick) event()      {}
 
 // A Kind of failure decides what follows from it.
 type Kind uint8
@@ -135,6 +144,16 @@ type Wait struct {
 	Premium bool
 }
 
+// Learn says that the server has taught something about a limit.
+type Learn struct{ Learned }
+
+// Disconnect says that a connection with nothing in flight any more is of no
+// use: it stalls while others answer, or it has made nothing faster.
+type Disconnect struct {
+	Pool Pool
+	Conn int
+}
+
 // Complete says that every part of a file is written.
 type Complete struct{ File FileID }
 
@@ -145,12 +164,14 @@ type GiveUp struct {
 	Err  error // never nil
 }
 
-func (Start) action()    {}
-func (Send) action()     {}
-func (Accept) action()   {}
-func (Drop) action()     {}
-func (Cancel) action()   {}
-func (Refresh) action()  {}
-func (Wait) action()     {}
-func (Complete) action() {}
-func (GiveUp) action()   {}
+func (Start) action()      {}
+func (Send) action()       {}
+func (Accept) action()     {}
+func (Drop) action()       {}
+func (Cancel) action()     {}
+func (Refresh) action()    {}
+func (Wait) action()       {}
+func (Learn) action()      {}
+func (Disconnect) action() {}
+func (Complete) action()   {}
+func (GiveUp) action()     {}

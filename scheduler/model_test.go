@@ -31,6 +31,7 @@ type twinAttempt struct {
 	Send
 	sent                                time.Time
 	answered, accepted, cancelled, done bool
+	lost                                bool // its connection was given up
 }
 
 func newTwin(cfg Config) *twin {
@@ -81,7 +82,7 @@ func (w *twin) event(now time.Time, e Event) {
 		w.failed(e)
 	case Hold:
 		w.holds[e.Scope] = e.Until
-	case Tick:
+	case Recall, SetLimits, Tick:
 	}
 }
 
@@ -155,7 +156,13 @@ func (w *twin) action(a Action) error {
 			return fmt.Errorf("file %d given up after its end, or without a reason", a.File)
 		}
 		w.files[a.File].over = true
-	case Drop, Wait:
+	case Disconnect:
+		for _, t := range w.attempts {
+			if t.Route.Pool() == a.Pool && t.Conn == a.Conn && !t.answered && !t.cancelled {
+				t.lost = true // Cancel has to follow
+			}
+		}
+	case Drop, Wait, Learn:
 	}
 	return nil
 }
@@ -190,6 +197,11 @@ func (w *twin) send(s Send) error {
 
 // check looks at the state that the core should be in after an event.
 func (w *twin) check(c *Core) error {
+	for _, a := range w.attempts {
+		if a.lost && !a.cancelled {
+			return fmt.Errorf("attempt %d is on a connection that was given up", a.Attempt)
+		}
+	}
 	var held int64
 	perGate := make(map[Scope]int64)
 	perConn := make(map[Pool][]int64)

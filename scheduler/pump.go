@@ -35,8 +35,7 @@ func (c *Core) sendNext(f *file) bool {
 		return false
 	}
 	p := f.pending[0]
-	g := c.gate(f.route.Scope())
-	if !g.open(c.now) || !g.fits(p.Size) {
+	if !c.gate(f.route.Scope()).admits(c.now, p.Size, c.cfg.MaxWindow) || c.limits.ready(c.now, f.route.Use).After(c.now) {
 		return false
 	}
 	if c.held > 0 && c.held+p.Size > c.cfg.Budget {
@@ -46,8 +45,10 @@ func (c *Core) sendNext(f *file) bool {
 	if p.flying > 0 || p.bad > 0 || p.trouble > 0 {
 		avoid = p.lastConn
 	}
-	conn := c.pool(f.route.Pool()).pick(c.now, p.Size, c.cfg.ConnWindow, avoid)
+	pl := c.pool(f.route.Pool())
+	conn := pl.pick(c.now, p.Size, c.cfg.ConnWindow, avoid)
 	if conn < 0 {
+		pl.crowd.full = true
 		return false
 	}
 	f.pending = slices.Delete(f.pending, 0, 1)

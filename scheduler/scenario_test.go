@@ -70,7 +70,7 @@ func play(text []byte) ([]byte, error) {
 		if words[0] == "config" {
 			cfg = Config{
 				Transfers: args.int("transfers"), SmallTransfers: args.int("small"), Connections: args.int("connections"),
-				ConnWindow: args.bytes("connwindow"), Window: args.bytes("window"), Budget: args.bytes("budget"),
+				ConnWindow: args.bytes("connwindow"), MaxWindow: args.bytes("window"), Budget: args.bytes("budget"),
 			}
 			continue
 		}
@@ -134,6 +134,11 @@ func (a args) bytes(key string) int64 {
 	return n * unit
 }
 
+func (a args) float(key string) float64 {
+	v, _ := strconv.ParseFloat(a[key], 64) // 0: the default
+	return v
+}
+
 func (a args) duration(key string) time.Duration {
 	d, _ := time.ParseDuration(a[key]) // 0: the default
 	return d
@@ -163,6 +168,10 @@ func parseEvent(name string, a args) (Event, error) {
 		return Written{Attempt: attempt}, nil
 	case "hold":
 		return Hold{Scope: a.route().Scope(), Until: epoch.Add(a.duration("until"))}, nil
+	case "recall":
+		return Recall{Learned{Scope: a.route().Scope(), Rate: a.float("rate"), InFlight: a.int("inflight")}}, nil
+	case "limits":
+		return SetLimits{Limits{Down: float64(a.bytes("down")), Requests: a.float("requests")}}, nil
 	case "tick":
 		return Tick{}, nil
 	}
@@ -201,6 +210,10 @@ func describe(a Action) string {
 		return fmt.Sprintf("complete file=%d", a.File)
 	case GiveUp:
 		return fmt.Sprintf("give up file=%d part=%d: %v", a.File, a.Part, a.Err)
+	case Learn:
+		return fmt.Sprintf("learn dc=%d rate=%.2f inflight=%d", a.Scope.DC, a.Rate, a.InFlight)
+	case Disconnect:
+		return fmt.Sprintf("disconnect dc=%d conn=%d", a.Pool.DC, a.Conn)
 	default:
 		return fmt.Sprintf("unknown action %T", a)
 	}

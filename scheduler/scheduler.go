@@ -102,18 +102,19 @@ type Config struct {
 	// Default 4.
 	Transfers int
 	// SmallTransfers is the same for small files, which need many at once to
-	// fill a long line. Default 8 times Transfers.
+	// fill a long line. Default 32 times Transfers.
 	SmallTransfers int
 	// SmallSize is the greatest size of a small file. Default 1 MiB.
 	SmallSize int64
-	// Connections is how many connections a pool has. Default 4.
+	// Connections is how many connections a pool may use. It begins with
+	// fewer. Default 4.
 	Connections int
-	// ConnWindow is how many bytes may be in flight on one connection. One
-	// part always may. Default 4 MiB.
+	// ConnWindow bounds the bytes in flight on one connection. How many there
+	// are below that follows what the connection delivers. One part always
+	// may be. Default 8 MiB.
 	ConnWindow int64
-	// Window is how many bytes may be in flight in one scope at the start,
-	// MaxWindow to how many that may grow. Defaults 8 MiB and 32 MiB.
-	Window, MaxWindow int64
+	// MaxWindow bounds the bytes in flight in one scope. Default 32 MiB.
+	MaxWindow int64
 	// Budget bounds the bytes of all parts that are asked for, answered and
 	// not yet written, over all DCs. Default 96 MiB.
 	Budget int64
@@ -138,7 +139,6 @@ const (
 	maxBackoff = time.Minute
 	maxMoves   = 10 // moves of a file without a part between them
 	maxStale   = 3  // refreshes of a file without a part between them
-	minWindow  = 1 << 20
 )
 
 func (c Config) withDefaults() Config {
@@ -158,11 +158,10 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.Transfers, 4)
-	def(&c.SmallTransfers, 8*c.Transfers)
+	def(&c.SmallTransfers, 32*c.Transfers)
 	def64(&c.SmallSize, 1<<20)
 	def(&c.Connections, 4)
-	def64(&c.ConnWindow, 4<<20)
-	def64(&c.Window, 8<<20)
+	def64(&c.ConnWindow, 8<<20)
 	def64(&c.MaxWindow, 32<<20)
 	def64(&c.Budget, 96<<20)
 	def(&c.Attempts, 8)
@@ -170,7 +169,6 @@ func (c Config) withDefaults() Config {
 	dur(&c.Margin, 100*time.Millisecond)
 	dur(&c.MinDeadline, 8*time.Second)
 	dur(&c.MaxDeadline, time.Minute)
-	c.Window = min(c.Window, c.MaxWindow)
 	c.MaxDeadline = max(c.MaxDeadline, c.MinDeadline)
 	return c
 }
@@ -190,6 +188,7 @@ type Core struct {
 	queues []*queue // one for each pool and lane, in order of first use
 	pools  []*pool  // in order of first use
 	gates  []*gate  // in order of first use
+	limits limits
 
 	// flying holds every attempt that is not answered, in order of sending.
 	flying      []*attempt
@@ -240,11 +239,23 @@ func (c *Core) Handle(now time.Time, e Event) []Action {
 		c.failed(e)
 	case Hold:
 		c.hold(e)
+	case Recall:
+		c.recall(e)
+	case SetLimits:
+		c.setLimits(e)
 	case Tick:
 	}
 	c.overdue()
 	c.pump()
+	c.adapt()
 	return c.out
+}
+
+// adapt has each pool look whether it has the right number of connections.
+func (c *Core) adapt() {
+	for _, p := range c.pools {
+		p.adapt(c.now)
+	}
 }
 
 // Queued is how many files wait for a slot.
@@ -272,7 +283,10 @@ func (c *Core) Wake() (time.Time, bool) {
 		}
 	}
 	for _, g := range c.gates {
-		earlier(g.until)
+		earlier(g.ready(c.now))
+	}
+	for _, u := range []Use{Download, Upload} {
+		earlier(c.limits.ready(c.now, u))
 	}
 	for _, p := range c.pools {
 		for i := range p.conns {

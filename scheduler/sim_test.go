@@ -129,7 +129,7 @@ func (w *world) do(a Action) {
 		w.waits++
 	case Cancel:
 		w.cancelled[a.Attempt] = true
-	case Drop:
+	case Drop, Learn, Disconnect:
 	}
 }
 
@@ -301,7 +301,7 @@ func TestDCDown(t *testing.T) {
 
 // TestFairShare: a giant does not starve small files, nor they it.
 func TestFairShare(t *testing.T) {
-	c := New(Config{Transfers: 3, SmallTransfers: 3, Window: 6 << 20})
+	c := New(Config{Transfers: 3, SmallTransfers: 3, ConnWindow: 6 << 20})
 	r := Route{DC: 2, Method: "upload.getFile"}
 	for id := range FileID(3) {
 		c.Handle(epoch, Add{File: id, Route: r, Size: 100 << 20})

@@ -82,6 +82,18 @@ type FloodWait struct {
 	Method  string  `json:"method"`
 }
 
+// LimitLearned says that a wait has taught something about what the server
+// permits. Requests are paced by it from now on.
+type LimitLearned struct {
+	Header
+	Scope     string  `json:"scope"`
+	DC        int     `json:"dc"`
+	Method    string  `json:"method"`
+	Premium   bool    `json:"premium"`    // a limit that Premium accounts do not have
+	PerSecond float64 `json:"per_second"` // requests; 0: not known
+	InFlight  int     `json:"in_flight"`  // requests at the same time; 0: not known
+}
+
 // ReferenceRefreshed says that files of a chat got new file references.
 type ReferenceRefreshed struct {
 	Header

@@ -23,8 +23,12 @@ type Options struct {
 	// Checkpoint remembers parts and finished files between runs. nil:
 	// nothing is remembered. *checkpoint.Store is one.
 	Checkpoint Checkpoint
-	// Connections is how many connections each DC gets. Default 4.
+	// Connections is how many connections each DC may get. A run begins with
+	// fewer and adds some as long as they make it faster. Default 4.
 	Connections int
+	// Limits returns the user's limits at a moment, and when they change next
+	// (the zero time: never). nil: no limits.
+	Limits func(now time.Time) (Limits, time.Time)
 	// Transfers is how many files are moved at once, not counting small
 	// ones and those that wait. Default 4.
 	Transfers int

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/scheduler"
 )
 
@@ -52,6 +51,10 @@ func (r *run) act(a scheduler.Action) {
 		r.refresh.want(r.files[a.File])
 	case scheduler.Wait:
 		r.floodWait(a)
+	case scheduler.Learn:
+		r.learned(a.Learned)
+	case scheduler.Disconnect:
+		r.disconnect(a.Pool, a.Conn)
 	case scheduler.Complete:
 		r.complete(r.files[a.File])
 	case scheduler.GiveUp:
@@ -150,26 +153,6 @@ func (r *run) attemptFailed(a *attempt, v verdict) {
 	case r.files[e.id] == e:
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, v.file))
-	}
-}
-
-// floodWait notes a wait, and stops the run if it is longer than allowed.
-func (r *run) floodWait(w scheduler.Wait) {
-	r.report.FloodWaits++
-	r.report.WaitSeconds += w.For.Seconds()
-	reason := "FLOOD_WAIT"
-	if w.Premium {
-		reason = "FLOOD_PREMIUM_WAIT"
-	}
-	r.o.Events(FloodWait{
-		Header: header("flood_wait", time.Now()), Scope: scopeName(w.Scope.DC, w.Scope.Method),
-		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
-	})
-	r.commits.do(func(b *checkpoint.Batch) {
-		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until})
-	})
-	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
-		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})
 	}
 }
 

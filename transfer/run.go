@@ -98,6 +98,7 @@ type run struct {
 	meter      meter
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
+	limitsEnd  time.Time // when to ask for the user's limits again
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
@@ -139,14 +140,11 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 		}),
 	}
 	r.refresh.run = r
+	r.setLimits(now)
 	r.commits = newCommitter(e.opts.Checkpoint, func(err error) { r.post(func() { r.fail(err) }) })
-	waits, err := e.opts.Checkpoint.Waits(now)
-	if err != nil {
+	if err := r.remember(now); err != nil {
 		stop(nil)
 		return nil, err
-	}
-	for _, w := range waits {
-		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until})
 	}
 	return r, nil
 }
@@ -179,11 +177,15 @@ func (r *run) loop(ctx context.Context) (*Report, error) {
 		if !ok {
 			at = time.Now().Add(time.Hour)
 		}
+		if r.o.Limits != nil && r.limitsEnd.Before(at) {
+			at = r.limitsEnd
+		}
 		wake.Reset(time.Until(at))
 		select {
 		case f := <-r.inbox:
 			f()
 		case <-wake.C:
+			r.setLimits(time.Now())
 			r.feed(scheduler.Tick{})
 		case <-progress.C:
 			r.tellProgress()
@@ -203,6 +205,7 @@ func (r *run) finished() bool {
 // windDown waits for all tasks, still answering them, and then for the
 // committer, so that what was written in the meantime is marked.
 func (r *run) windDown(background *sync.WaitGroup) {
+	r.recordLimits()
 	r.stop(r.fatal)
 	idle := make(chan struct{})
 	background.Go(func() {

@@ -50,6 +50,7 @@ type Checkpoint interface {
 	Done(checkpoint.Key) (checkpoint.Done, bool, error)
 	Upload(checkpoint.UploadKey) (checkpoint.Upload, bool, error)
 	Waits(now time.Time) ([]checkpoint.Wait, error)
+	Limits() ([]checkpoint.Limit, error)
 }
 
 // client makes a Telegram of a *telegram.Client.

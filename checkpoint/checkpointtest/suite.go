@@ -5,6 +5,7 @@ package checkpointtest
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type Checkpoint interface {
 	Done(checkpoint.Key) (checkpoint.Done, bool, error)
 	Upload(checkpoint.UploadKey) (checkpoint.Upload, bool, error)
 	Waits(now time.Time) ([]checkpoint.Wait, error)
+	Limits() ([]checkpoint.Limit, error)
 }
 
 // Run checks an implementation. open returns an empty checkpoint; reopen, if
@@ -29,6 +31,7 @@ func Run(t *testing.T, open func(*testing.T) Checkpoint, reopen func(*testing.T,
 	t.Run("Empty", func(t *testing.T) { testEmpty(t, open(t)) })
 	t.Run("Download", func(t *testing.T) { testDownload(t, open(t), reopen) })
 	t.Run("Upload", func(t *testing.T) { testUpload(t, open(t), reopen) })
+	t.Run("Limits", func(t *testing.T) { testLimits(t, open(t), reopen) })
 	t.Run("Waits", func(t *testing.T) { testWaits(t, open(t), reopen) })
 	t.Run("Range", func(t *testing.T) { testRange(t, open(t)) })
 	t.Run("Random", func(t *testing.T) { testRandom(t, open(t), reopen) })
@@ -222,5 +225,26 @@ func testRandom(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 				t.Fatalf("round %d: Done(%v) = %v, %v; want %v", round, k, found, err, e.done)
 			}
 		}
+	}
+}
+
+// testLimits: the last record of a limit counts, and ordinary and Premium
+// limits are different ones.
+func testLimits(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) Checkpoint) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	want := []checkpoint.Limit{
+		{DC: 2, Method: "upload.getFile", Rate: 12.5, At: at},
+		{DC: 2, Method: "upload.getFile", Premium: true, InFlight: 4, At: at},
+	}
+	commit(t, c, func(b *checkpoint.Batch) {
+		b.PutLimit(checkpoint.Limit{DC: 2, Method: "upload.getFile", Rate: 99})
+		b.PutLimit(want[0])
+		b.PutLimit(want[1])
+	})
+	c = reopen(t, c)
+	got, err := c.Limits()
+	slices.SortFunc(got, func(a, b checkpoint.Limit) int { return a.InFlight - b.InFlight })
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("Limits = %v, %v; want %v", got, err, want)
 	}
 }

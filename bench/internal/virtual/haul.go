@@ -1,0 +1,116 @@
+package virtual
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/tghaul/haul/scheduler"
+	"github.com/tghaul/haul/telegram/dctest/flood"
+)
+
+// A Job is what is to be moved: so many files of a size, in parts of at most
+// 1 MiB.
+type Job struct {
+	Files int
+	Size  int64
+}
+
+// Endless is more than any limit of time lets through.
+var Endless = Job{Files: 1 << 20, Size: 200 << 20}
+
+const partSize = 1 << 20
+
+// Haul runs the scheduler until the job is done or the time is up.
+func Haul(net Network, rules []flood.Rule, job Job, cfg scheduler.Config, limit time.Duration, seed uint64) Result {
+	cfg.Seed = seed
+	h := &haul{world: newWorld(net, rules, seed), core: scheduler.New(cfg), job: job, cancelled: make(map[scheduler.AttemptID]bool)}
+	for range min(job.Files, 2000) {
+		h.add()
+	}
+	for h.done < job.Files && h.now.Sub(epoch) < limit && h.step() {
+	}
+	_, h.result.Inside = h.guard.Counts()
+	h.result.Took = h.now.Sub(epoch)
+	return h.result
+}
+
+// haul is the scheduler in its world.
+type haul struct {
+	*world
+	core        *scheduler.Core
+	job         Job
+	added, done int
+	cancelled   map[scheduler.AttemptID]bool
+}
+
+func (h *haul) add() {
+	if h.added < h.job.Files {
+		h.added++
+		h.handle(scheduler.Add{
+			File: scheduler.FileID(h.added), Size: h.job.Size,
+			Route: scheduler.Route{DC: dc, Use: scheduler.Download, Method: method},
+		})
+	}
+}
+
+// step goes on to whatever happens next.
+func (h *haul) step() bool {
+	wake, ok := h.core.Wake()
+	switch {
+	case len(h.queue) > 0 && (!ok || !h.queue[0].at.After(wake)):
+		e := heap.Pop(&h.queue).(event)
+		h.now = e.at
+		e.f()
+	case ok:
+		h.now = wake
+		h.handle(scheduler.Tick{})
+	default:
+		return false
+	}
+	return true
+}
+
+func (h *haul) handle(e scheduler.Event) {
+	for _, a := range h.core.Handle(h.now, e) {
+		h.do(a)
+	}
+}
+
+func (h *haul) do(a scheduler.Action) {
+	switch a := a.(type) {
+	case scheduler.Start:
+		h.after(0, func() { h.handle(scheduler.Ready{File: a.File, Parts: h.parts()}) })
+	case scheduler.Send:
+		h.request(a.Conn, a.Part.Size, func(r answer) { h.answered(a, r) })
+	case scheduler.Accept:
+		h.after(0, func() { h.handle(scheduler.Written(a)) })
+	case scheduler.Cancel:
+		h.cancelled[a.Attempt] = true
+	case scheduler.Complete:
+		h.done++
+		h.after(0, h.add)
+	default: // waits and what was learned need no hand
+	}
+}
+
+func (h *haul) parts() []scheduler.Part {
+	var parts []scheduler.Part
+	for left := h.job.Size; left > 0; left -= partSize {
+		parts = append(parts, scheduler.Part{N: len(parts), Size: min(left, partSize)})
+	}
+	return parts
+}
+
+func (h *haul) answered(s scheduler.Send, r answer) {
+	if h.cancelled[s.Attempt] {
+		delete(h.cancelled, s.Attempt)
+		return
+	}
+	if r.wait > 0 {
+		h.handle(scheduler.Failed{Attempt: s.Attempt, Failure: scheduler.Failure{
+			Kind: scheduler.Flood, Wait: r.wait, Premium: r.premium,
+		}})
+		return
+	}
+	h.handle(scheduler.Answered{Attempt: s.Attempt})
+}

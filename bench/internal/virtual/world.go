@@ -1,0 +1,139 @@
+// Package virtual runs the scheduler against a simulated server in virtual
+// time: half an hour of transfer takes a fraction of a second, and the same
+// seed gives the same run. The server applies the flood rules of the simulated
+// cluster; the lines have a round trip, a rate for each connection and one for
+// the DC.
+package virtual
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tghaul/haul/telegram/dctest/flood"
+)
+
+// A Network is what lies between the client and the one DC, and how long that
+// takes for a request.
+type Network struct {
+	RTT      time.Duration
+	Service  time.Duration // of a request, with a jitter of a quarter
+	ConnRate float64       // bytes a second; 0: no limit
+	DCRate   float64
+}
+
+const (
+	account = 1
+	dc      = 2
+	method  = "upload.getFile"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A world is the clock, the lines and the server.
+type world struct {
+	now    time.Time
+	queue  events
+	serial int
+	rng    *rand.Rand
+	net    Network
+	guard  *flood.Guard
+	free   map[int]time.Time // when each connection's line is free
+	dcFree time.Time
+	result Result
+}
+
+// A Result is what came of a run.
+type Result struct {
+	Served []time.Duration // when each request was let through, since the start
+	Waits  []time.Duration // when each wait was answered
+	Inside int64           // requests sent inside a wait
+	Bytes  int64
+	Took   time.Duration
+}
+
+func newWorld(net Network, rules []flood.Rule, seed uint64) *world {
+	return &world{
+		now: epoch, rng: rand.New(rand.NewPCG(seed, 7)), net: net, free: make(map[int]time.Time),
+		guard: flood.NewGuard(rules, net.RTT),
+	}
+}
+
+// An answer is what the server says to one request.
+type answer struct {
+	wait    time.Duration // 0: it was let through
+	premium bool
+}
+
+// request sends one over a connection; then is called when the answer is here.
+func (w *world) request(conn int, size int64, then func(answer)) {
+	w.after(w.net.RTT/2, func() {
+		v := w.guard.Ask(account, false, dc, method, w.now)
+		if v.Wait > 0 {
+			w.result.Waits = append(w.result.Waits, w.now.Sub(epoch))
+			a := answer{wait: time.Duration(v.Wait) * time.Second, premium: v.Premium}
+			w.after(w.net.RTT/2, func() { then(a) })
+			return
+		}
+		w.result.Served = append(w.result.Served, w.now.Sub(epoch))
+		service := w.net.Service*3/4 + time.Duration(w.rng.Int64N(int64(w.net.Service/2)+1))
+		w.after(service, func() {
+			v.Done()
+			w.after(w.transmit(conn, size).Sub(w.now)+w.net.RTT/2, func() {
+				w.result.Bytes += size
+				then(answer{})
+			})
+		})
+	})
+}
+
+// transmit is when the last byte of an answer leaves the server.
+func (w *world) transmit(conn int, size int64) time.Time {
+	end := w.now
+	if w.net.ConnRate > 0 {
+		end = later(w.free[conn], w.now).Add(seconds(float64(size) / w.net.ConnRate))
+	}
+	if w.net.DCRate > 0 {
+		w.dcFree = later(w.dcFree, w.now).Add(seconds(float64(size) / w.net.DCRate))
+		end = later(end, w.dcFree)
+	}
+	w.free[conn] = end
+	return end
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// after has f called when some time has passed.
+func (w *world) after(d time.Duration, f func()) {
+	w.serial++
+	heap.Push(&w.queue, event{w.now.Add(d), w.serial, f})
+}
+
+// An event is something that will happen. Of two at the same time the one that
+// was planned first happens first.
+type event struct {
+	at     time.Time
+	serial int
+	f      func()
+}
+
+type events []event
+
+func (h events) Len() int { return len(h) }
+func (h events) Less(i, j int) bool {
+	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].serial < h[j].serial
+}
+func (h events) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *events) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *events) Pop() any {
+	x := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return x
+}

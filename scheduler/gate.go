@@ -1,0 +1,137 @@
+package scheduler
+
+import "time"
+
+// A gate is what one scope (DC and method) lets through: a governor for
+// ordinary flood waits and one for those that Premium accounts do not get,
+// since they are limits of different kinds, and a bound on the bytes in flight.
+type gate struct {
+	scope     Scope
+	governors [2]governor // ordinary and Premium
+	inFlight  int64       // bytes requested and neither answered nor overdue
+	requests  int         // their number
+	seq       uint64      // number of the last request sent
+}
+
+func (c *Core) gate(s Scope) *gate {
+	for _, g := range c.gates {
+		if g.scope == s {
+			return g
+		}
+	}
+	g := &gate{scope: s}
+	c.gates = append(c.gates, g)
+	return g
+}
+
+func kindOf(premium bool) int {
+	if premium {
+		return 1
+	}
+	return 0
+}
+
+// open reports whether no wait holds the scope.
+func (g *gate) open(now time.Time) bool {
+	return !g.governors[0].until.After(now) && !g.governors[1].until.After(now)
+}
+
+// ready is when the next request may go as far as waits and paces are concerned.
+func (g *gate) ready(now time.Time) time.Time {
+	at := g.governors[0].ready(now)
+	if p := g.governors[1].ready(now); p.After(at) {
+		return p
+	}
+	return at
+}
+
+// admits reports whether a part may be asked for now.
+func (g *gate) admits(now time.Time, size, window int64) bool {
+	return !g.ready(now).After(now) && g.governors[0].admits(g.requests) && g.governors[1].admits(g.requests) &&
+		(g.inFlight == 0 || g.inFlight+size <= window)
+}
+
+// sent notes a request, and in it what a refusal will have to be judged by.
+func (g *gate) sent(a *attempt) {
+	g.seq++
+	g.requests++
+	g.inFlight += a.part.Size
+	a.seq, a.level = g.seq, g.requests
+	m := mark{a.sent, g.seq}
+	for i := range g.governors {
+		a.above[i] = g.governors[i].sent(m, a.level)
+	}
+}
+
+// left takes a request out of those in flight.
+func (g *gate) left(size int64) {
+	g.requests--
+	g.inFlight -= size
+}
+
+// flood closes the attempt's scope for as long as the server says.
+func (c *Core) flood(a *attempt, why Failure) {
+	g, kind := c.gate(a.route.Scope()), kindOf(why.Premium)
+	wait := max(why.Wait, time.Second)
+	until := c.now.Add(wait + c.cfg.Margin)
+	gov := &g.governors[kind]
+	longer := until.Sub(gov.until) >= time.Second
+	fresh := g.open(c.now)
+	news := gov.refused(mark{a.sent, a.seq}, a.level, a.above[kind], until, g.seq)
+	if fresh || longer {
+		c.out = append(c.out, Wait{Scope: g.scope, For: wait, Until: until, Premium: why.Premium})
+	}
+	if news {
+		c.out = append(c.out, Learn{g.learned(kind)})
+	}
+}
+
+func (c *Core) hold(e Hold) {
+	g := &c.gate(e.Scope).governors[kindOf(e.Premium)]
+	if e.Until.After(g.until) {
+		g.until = e.Until
+	}
+}
+
+// Learned is what a governor has found out about a scope. The zero values of
+// its limits mean that none is known.
+type Learned struct {
+	Scope    Scope
+	Premium  bool
+	Rate     float64 // requests a second
+	InFlight int     // requests at the same time
+}
+
+func (g *gate) learned(kind int) Learned {
+	gov := &g.governors[kind]
+	rate := gov.pace
+	if gov.low > 0 {
+		rate = gov.low
+	}
+	return Learned{Scope: g.scope, Premium: kind == 1, Rate: rate, InFlight: gov.cap}
+}
+
+// Learned returns what is known of the server's limits.
+func (c *Core) Learned() []Learned {
+	var all []Learned
+	for _, g := range c.gates {
+		for kind := range g.governors {
+			if l := g.learned(kind); l.Rate > 0 || l.InFlight > 0 {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// recall takes up what was learned in an earlier run.
+func (c *Core) recall(e Recall) {
+	g := &c.gate(e.Scope).governors[kindOf(e.Premium)]
+	g.hold = firstHold
+	if e.Rate > 0 {
+		g.settle(e.Rate)
+	}
+	if e.InFlight > 0 {
+		g.cap, g.capPhase, g.capHold = e.InFlight, capProven, firstHold
+	}
+}

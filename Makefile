@@ -44,7 +44,7 @@ interop: ## our client and cluster against implementations that we did not write
 	cd mtproto/interop && $(GO) test -timeout 10m ./...
 
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
-	$(GO) run ./bench/loopback
+	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
 
 clean:

@@ -309,12 +309,88 @@ func TestBandwidth(t *testing.T) {
 					wg.Go(func() { c.patientResult(c.call(1)) })
 				}
 				wg.Wait()
-				if got := time.Since(start); got < tt.want || got > tt.want+tt.want/20 {
+				if got := time.Since(start); got < tt.want-paceSlack || got > tt.want+tt.want/20 {
 					t.Errorf("took %v, want %v", got, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// TestBandwidthIsOfTheDC moves bytes over both endpoints of a DC: they share
+// one link each way.
+func TestBandwidthIsOfTheDC(t *testing.T) {
+	const size = 512 << 10
+	long := encode(idUploadFile, func(e *tl.Encoder) { e.Blob(make([]byte, size)) })
+	short := encode(idUploadFile, func(e *tl.Encoder) { e.Blob(nil) })
+	tests := []struct {
+		name          string
+		query, answer []byte
+	}{
+		{"down", query(1), long},
+		{"up", long, short},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			answer := handlerFunc(func(context.Context, *Call) (tl.Object, error) { return tl.Raw(tt.answer), nil })
+			inBubble(t, Config{Shape: Shape{DCBandwidth: size}, Handler: answer}, func(e *env) {
+				ordinary, media := e.client(), e.client()
+				media.conn = e.dial(transport.Options{}, true)
+				start := time.Now()
+				var wg sync.WaitGroup
+				for _, c := range []*client{ordinary, media} {
+					wg.Go(func() { c.patientResult(c.send(tt.query, true)) })
+				}
+				wg.Wait()
+				if got := time.Since(start); got < 2*time.Second-paceSlack || got > 2100*time.Millisecond {
+					t.Errorf("a second's worth over each endpoint took %v, want 2s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestDelayAndBandwidth has answers on their way at the same time: the delay
+// comes once, the bandwidth for each.
+func TestDelayAndBandwidth(t *testing.T) {
+	answer := encode(idUploadFile, func(e *tl.Encoder) { e.Blob(make([]byte, 128<<10)) })
+	cfg := Config{
+		Shape:   Shape{RTT: 80 * time.Millisecond, ConnBandwidth: 1 << 20},
+		Handler: handlerFunc(func(context.Context, *Call) (tl.Object, error) { return tl.Raw(answer), nil }),
+	}
+	inBubble(t, cfg, func(e *env) {
+		c := e.client()
+		c.patience = time.Minute
+		start := time.Now()
+		for i := range int64(8) {
+			c.call(i)
+		}
+		for range 8 {
+			c.expect(idRPCResult)
+		}
+		want := 80*time.Millisecond + time.Second
+		if got := time.Since(start); got < want-paceSlack || got > want+want/20 {
+			t.Errorf("8 answers of an eighth of a second each took %v, want %v", got, want)
+		}
+	})
+}
+
+// TestPacerMakesUp has a sender whose timers are always late.
+func TestPacerMakesUp(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
+		p := pacer{rate: 4 << 20}
+		start := time.Now()
+		for range 64 {
+			time.Sleep(max(0, p.reserve(paceSlice)) + 3*time.Millisecond)
+		}
+		if got, want := time.Since(start), 250*time.Millisecond; got < want-paceSlack || got > want+want/20 {
+			t.Errorf("1 MiB at 4 MiB/s took %v, want %v", got, want)
+		}
+		time.Sleep(time.Minute) // idle: that cannot be made up for
+		if got, most := p.reserve(1<<20), 250*time.Millisecond; got < most-paceSlack {
+			t.Errorf("after a pause, 1 MiB takes %v, want %v", got, most)
+		}
+	})
 }
 
 // patientResult is result for an answer that takes long, in any goroutine.

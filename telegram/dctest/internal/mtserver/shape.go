@@ -13,6 +13,10 @@ const (
 	paceSlice = 16 << 10
 	// paceGrain is the shortest wait worth a timer. Shorter ones add up.
 	paceGrain = time.Millisecond
+	// paceSlack is how much of the link's time a sender may make up for after
+	// it came late. Timers of a busy machine are late, by milliseconds each
+	// time, and the link has not been idle for that.
+	paceSlack = 20 * time.Millisecond
 	// lingerTime is how long a refused client may take to close its side.
 	lingerTime = 2 * time.Second
 )
@@ -34,8 +38,8 @@ func (p *pacer) reserve(n int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.free.Before(now) {
-		p.free = now
+	if late := now.Add(-paceSlack); p.free.Before(late) {
+		p.free = late
 	}
 	p.free = p.free.Add(time.Duration(float64(n) / float64(p.rate) * float64(time.Second)))
 	return p.free.Sub(now)

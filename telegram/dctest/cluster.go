@@ -316,7 +316,7 @@ func (c *Cluster) Uploaded() []FileInfo {
 
 func (c *Cluster) info(f *worldFile) FileInfo {
 	info := FileInfo{ID: f.id, Name: f.fileName(), Kind: kindName(f.kind), Size: f.size, DC: f.dc, CDN: f.cdn}
-	info.SHA256, _ = sum(f.data) // "" if a stored upload cannot be read
+	info.SHA256 = c.sum(f)
 	return info
 }
 

@@ -15,6 +15,7 @@ type Fault struct {
 	//	flood_wait              420 FLOOD_WAIT_Seconds; the method is closed that long
 	//	error                   rpc_error with Code and Message
 	//	file_reference_expired  all references to the file expire now
+	//	references_expired      all references to all files expire now
 	//	file_migrate            the file moves to another DC; messages go on naming the old one
 	//	gone                    the message of the file is deleted, and references expire
 	//	short_part              the answer of upload.getFile lacks its last bytes
@@ -32,10 +33,10 @@ type Fault struct {
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "file_migrate", "gone", "short_part"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
 	wireFaults = []string{"reset", "bad_salt"}
 	// fileFaults only make sense for a request that names a file.
-	fileFaults = []string{"file_reference_expired", "file_migrate", "gone", "short_part"}
+	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
 )
 
 func (f *Fault) check() error {

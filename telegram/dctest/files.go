@@ -92,6 +92,8 @@ func (r *request) strikeLocked(f *worldFile) {
 		r.c.world.expiries[f.id]++
 	case "file_reference_expired":
 		r.c.world.expiries[f.id]++
+	case "references_expired":
+		r.c.world.allExpired++
 	case "file_migrate":
 		for _, dc := range r.c.cfg.DCs {
 			if !dc.CDN && dc.ID != r.DC {

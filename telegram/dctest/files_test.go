@@ -232,6 +232,22 @@ func TestFileFaults(t *testing.T) {
 		q.Location = location(documentOf(t, b.message(1)))
 		b.fails(q, "")
 	})
+	t.Run("references_expired", func(t *testing.T) {
+		c := start(t, Config{
+			Channels: []ChannelConfig{{Username: BigChannel, Files: []FileSpec{{Kind: "document", Count: 2, MinSize: 10}}}},
+			Faults:   []Fault{{Kind: "references_expired", At: []int64{2}}},
+		})
+		b := bot(t, c)
+		of := func(id int) *api.UploadGetFileRequest {
+			return &api.UploadGetFileRequest{Location: location(documentOf(t, b.message(id))), Limit: 4096}
+		}
+		first, second := of(1), of(2)
+		b.fails(first, "")
+		b.fails(second, "400 FILE_REFERENCE_EXPIRED")
+		b.fails(first, "400 FILE_REFERENCE_EXPIRED")
+		b.fails(of(1), "")
+		b.fails(of(2), "")
+	})
 	t.Run("file_migrate", func(t *testing.T) {
 		b, _, q := setup(t, "file_migrate")
 		b.fails(q, "303 FILE_MIGRATE_1")

@@ -38,9 +38,12 @@ const (
 // reference makes a file reference. See core.telegram.org/api/file-references.
 func (w *world) reference(account, file int64, now time.Time) []byte {
 	ref := binary.BigEndian.AppendUint64([]byte{referenceVersion}, uint64(now.UnixMilli()))
-	ref = binary.BigEndian.AppendUint32(ref, w.expiries[file])
+	ref = binary.BigEndian.AppendUint32(ref, w.expired(file))
 	return append(ref, w.referenceMAC(ref, account, file)...)
 }
+
+// expired is how often the references to a file have expired at once.
+func (w *world) expired(file int64) uint32 { return w.expiries[file] + w.allExpired }
 
 func (w *world) referenceMAC(head []byte, account, file int64) []byte {
 	return w.mac("reference "+string(head), account, file)[:referenceMAC]
@@ -56,7 +59,7 @@ func (w *world) checkReference(ref []byte, account, file int64, now time.Time) s
 		return "FILE_REFERENCE_INVALID"
 	}
 	made := time.UnixMilli(int64(binary.BigEndian.Uint64(ref[1:])))
-	if now.Sub(made) >= time.Duration(w.cfg.ReferenceLifetime) || binary.BigEndian.Uint32(ref[9:]) != w.expiries[file] {
+	if now.Sub(made) >= time.Duration(w.cfg.ReferenceLifetime) || binary.BigEndian.Uint32(ref[9:]) != w.expired(file) {
 		return "FILE_REFERENCE_EXPIRED"
 	}
 	return ""

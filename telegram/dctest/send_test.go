@@ -73,6 +73,9 @@ func TestSendMedia(t *testing.T) {
 	if f := c.Uploaded(); len(f) != 1 || f[0].Name != "real.txt" || f[0].Size != 200_000 || f[0].ID != d.ID {
 		t.Errorf("uploaded: %+v", f)
 	}
+	if s := c.Stats().Sent; len(s) != 1 || s[0].Name != "real.txt" || s[0].Message != int(m.ID) || s[0].SHA256 != c.Uploaded()[0].SHA256 {
+		t.Errorf("sent: %+v", s)
+	}
 	u := user(t, c)
 	theirs := documentOf(t, u.message(int(m.ID)))
 	if got := u.download(location(theirs), theirs.Size); !bytes.Equal(got, data) {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -19,7 +21,10 @@ type Stats struct {
 	// Files that were served, by file id.
 	Files map[string]FileStats `json:"files"`
 	// Uploads by the client's file id: how often each part came more than once.
-	Uploads            map[string]FileStats      `json:"uploads"`
+	Uploads map[string]FileStats `json:"uploads"`
+	// Sent are the messages with files that clients have sent, in no order
+	// over chats, in that of the chat within one.
+	Sent               []SentFile                `json:"sent"`
 	WaitsIssued        int64                     `json:"waits_issued"`
 	RequestsInsideWait int64                     `json:"requests_inside_wait"`
 	Connections        int64                     `json:"connections"`
@@ -43,11 +48,21 @@ type FileStats struct {
 	Repeated int64  `json:"repeated"` // parts that moved more than once
 }
 
+// A SentFile is a message with a file that a client has sent.
+type SentFile struct {
+	Chat    int64  `json:"chat"` // id of the channel or, of Saved Messages, the user
+	Message int    `json:"message"`
+	Name    string `json:"name"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256"`
+}
+
 type counters struct {
 	mu      sync.Mutex
 	methods map[string]map[string]MethodStats
 	files   map[int64]*fileCount
 	uploads map[int64]*fileCount
+	sums    map[int64]string // SHA-256 of files that were asked for before
 }
 
 type fileCount struct {
@@ -56,7 +71,7 @@ type fileCount struct {
 }
 
 func newCounters() *counters {
-	return &counters{methods: map[string]map[string]MethodStats{}, files: map[int64]*fileCount{}, uploads: map[int64]*fileCount{}}
+	return &counters{methods: map[string]map[string]MethodStats{}, files: map[int64]*fileCount{}, uploads: map[int64]*fileCount{}, sums: map[int64]string{}}
 }
 
 func (c *counters) count(r *request, err error) {
@@ -138,11 +153,54 @@ func (c *Cluster) Stats() Stats {
 		c.mu.Unlock()
 		if f != nil {
 			fs.Name, fs.Size = f.fileName(), f.size
-			fs.SHA256, _ = sum(f.data)
+			fs.SHA256 = c.sum(f)
 		}
 		s.Files[strconv.FormatInt(id, 10)] = fs
 	}
+	s.Sent = c.sentFiles()
 	return s
+}
+
+// sentFiles lists the messages with files that clients have sent.
+func (c *Cluster) sentFiles() []SentFile {
+	type sent struct {
+		chat    int64
+		message int
+		file    *worldFile
+	}
+	var found []sent
+	c.mu.Lock()
+	for _, ch := range slices.Concat(c.world.channels, slices.Collect(maps.Values(c.world.saved))) {
+		for _, m := range ch.sent {
+			if m.file != nil {
+				found = append(found, sent{ch.id, m.id, m.file})
+			}
+		}
+	}
+	c.mu.Unlock()
+	var list []SentFile
+	for _, s := range found {
+		list = append(list, SentFile{Chat: s.chat, Message: s.message, Name: s.file.fileName(), Size: s.file.size, SHA256: c.sum(s.file)})
+	}
+	return list
+}
+
+// sum is the SHA-256 of a file in hex, "" if it cannot be read. The bytes of a
+// file never change, so each sum is computed once.
+func (c *Cluster) sum(f *worldFile) string {
+	c.stats.mu.Lock()
+	text, known := c.stats.sums[f.id]
+	c.stats.mu.Unlock()
+	if known {
+		return text
+	}
+	text, err := sum(f.data)
+	if err == nil {
+		c.stats.mu.Lock()
+		c.stats.sums[f.id] = text
+		c.stats.mu.Unlock()
+	}
+	return text
 }
 
 // WriteStats writes the counters as JSON.

@@ -23,6 +23,8 @@ type world struct {
 	uploaded []*worldFile
 	made     map[int64]*worldFile // files asked for lately, since making one takes a while
 	expiries map[int64]uint32     // how often all references to a file have expired at once
+	// allExpired is how often those to all files have.
+	allExpired uint32
 }
 
 // maxMade bounds world.made.

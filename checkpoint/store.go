@@ -88,7 +88,11 @@ func (s *Store) open() error {
 	if err := s.checkSpace(); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(filepath.Join(s.dir, "badger"), s.opts.Log))
+	dir := filepath.Join(s.dir, "badger")
+	if err := removeUnborn(dir); err != nil {
+		return err
+	}
+	db, err := badger.Open(badgerOptions(dir, s.opts.Log))
 	if err != nil {
 		return fmt.Errorf("checkpoint: open %s: %w", s.dir, err)
 	}

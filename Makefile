@@ -4,8 +4,11 @@ GO       ?= go
 BIN      := bin
 # How long each fuzz target runs; CI takes a short time, `make fuzz FUZZTIME=8m` a long one.
 FUZZTIME ?= 20s
+# How many clients `make kill` kills.
+RUNS     ?= 200
 
-.PHONY: demo build test check lint generate generate-check fuzz bench interop clean
+.PHONY: demo build test check lint generate generate-check fuzz interop clean \
+	bench bench-wan bench-small bench-references bench-memory kill soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -46,6 +49,21 @@ interop: ## our client and cluster against implementations that we did not write
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+bench-wan: ## 1 GiB over a line with 80 ms round trip, 4 MiB/s a connection and 32 MiB/s a DC
+	$(GO) run ./bench wan
+
+bench-small: ## 10,000 small files over the same line, then fewer under a flood rule
+	$(GO) run ./bench small
+
+bench-references: ## 10,000 files whose references all expire at once
+	$(GO) run ./bench references
+
+bench-memory: ## an archive of 100,000 files: how large the client gets
+	$(GO) run ./bench memory
+
+kill: ## kill -9 of clients at RUNS random moments, each resumed
+	$(GO) run ./bench kill -runs $(RUNS)
 
 clean:
 	rm -rf $(BIN)

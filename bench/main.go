@@ -32,6 +32,11 @@ func plain(run func(*rig.Rig, *rig.Report) error) func(*flag.FlagSet) func(*rig.
 func workloads() []workload {
 	return []workload{
 		{"loopback", "what a transfer costs: one large file down and one up", plain(loopback)},
+		{"wan", "one large file over a line with delay", wan},
+		{"small", "thousands of small files over such a line, and under a flood rule", small},
+		{"references", "what it costs when all file references expire at once", references},
+		{"kill", "kill -9 at random moments, and what resuming costs", kill},
+		{"memory", "how large the client gets with 100,000 files to do", memory},
 	}
 }
 

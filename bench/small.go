@@ -36,7 +36,7 @@ func small(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 		if *rate == 0 {
 			return nil
 		}
-		return smallRate(r, report, *count/4, *rate)
+		return smallRate(r, report, *count, *rate)
 	}
 }
 

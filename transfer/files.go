@@ -13,7 +13,7 @@ func (r *run) add(j job) {
 	info := j.info()
 	r.filesKnown++
 	r.bytesKnown += info.size
-	r.enqueue(&entry{job: j, counted: info.size})
+	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()})
 }
 
 func (r *run) enqueue(e *entry) {

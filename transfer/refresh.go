@@ -17,6 +17,11 @@ const (
 	// refreshDelay is how long the first file that needs a new reference
 	// waits for others, which as a rule come at the same time.
 	refreshDelay = 20 * time.Millisecond
+	// A reference that failed sooner than this did not die of age.
+	shortestLife = time.Minute
+	// refreshAhead is after which share of the learned lifetime a reference
+	// is renewed without waiting for it to fail.
+	refreshAhead = 0.9
 )
 
 // A refresher gets new file references: one call at a time for each chat, of
@@ -24,6 +29,9 @@ const (
 type refresher struct {
 	run   *run
 	chats map[chatKey]*chatRefresh
+	// lifetime is the least age at which a reference was found expired; 0
+	// before one was.
+	lifetime time.Duration
 }
 
 type chatKey struct {
@@ -35,6 +43,7 @@ type chatRefresh struct {
 	peer    telegram.Peer
 	waiting []*entry // files that are paused for it
 	running bool
+	ahead   time.Time // references older than this are to be renewed before they fail; zero: none
 }
 
 // want queues a file that is paused, and starts a call unless one is running.
@@ -44,6 +53,31 @@ func (f *refresher) want(e *entry) {
 		f.run.feed(scheduler.Resume{File: e.id})
 		return
 	}
+	if age := time.Since(e.born()); age >= shortestLife && (f.lifetime == 0 || age < f.lifetime) {
+		f.lifetime = age
+	}
+	c := f.chat(e)
+	c.waiting = append(c.waiting, e)
+	f.start(c)
+}
+
+// ahead renews the references of files under way that will soon be as old as
+// others were when they expired. The files go on meanwhile.
+func (f *refresher) ahead(now time.Time) {
+	if f.lifetime == 0 || f.run.dir != Downloads {
+		return
+	}
+	old := now.Add(-time.Duration(refreshAhead * float64(f.lifetime)))
+	for _, e := range f.run.order {
+		if c := f.chat(e); e.born().Before(old) && !c.running {
+			c.ahead = old
+			f.start(c)
+		}
+	}
+}
+
+// chat is the state of a file's chat.
+func (f *refresher) chat(e *entry) *chatRefresh {
 	d := e.job.(*download) // uploads have no references
 	peer := d.d.File.Origin.Peer
 	if f.chats == nil {
@@ -55,7 +89,11 @@ func (f *refresher) want(e *entry) {
 		c = &chatRefresh{peer: peer}
 		f.chats[key] = c
 	}
-	c.waiting = append(c.waiting, e)
+	return c
+}
+
+// start has a chat's files refreshed, unless that is under way.
+func (f *refresher) start(c *chatRefresh) {
 	if !c.running {
 		c.running = true
 		f.run.tasks.Go(func() {
@@ -75,13 +113,15 @@ func (f *refresher) want(e *entry) {
 // would fail next.
 func (f *refresher) call(c *chatRefresh) {
 	c.waiting = slices.DeleteFunc(c.waiting, func(e *entry) bool { return f.run.files[e.id] != e })
-	if len(c.waiting) == 0 || f.run.fatal != nil {
+	ahead := c.ahead
+	c.ahead = time.Time{}
+	waiting := c.waiting[:min(len(c.waiting), refreshBatch)]
+	c.waiting = c.waiting[len(waiting):]
+	batch := f.fill(slices.Clone(waiting), c, ahead)
+	if len(batch) == 0 || f.run.fatal != nil {
 		c.running = false
 		return
 	}
-	waiting := c.waiting[:min(len(c.waiting), refreshBatch)]
-	c.waiting = c.waiting[len(waiting):]
-	batch := f.fill(slices.Clone(waiting), c)
 	ids := make([]int, 0, len(batch))
 	for _, e := range batch {
 		id := e.info().origin.MessageID
@@ -99,10 +139,19 @@ func (f *refresher) call(c *chatRefresh) {
 	})
 }
 
-// fill adds files of the chat whose references are no younger than those that
-// have failed, the files that come next first.
-func (f *refresher) fill(batch []*entry, c *chatRefresh) []*entry {
-	if len(batch) >= refreshBatch {
+// born is when the file's reference was given out.
+func (e *entry) born() time.Time {
+	if e.refAt.IsZero() {
+		return e.listed
+	}
+	return e.refAt
+}
+
+// fill adds files of the chat that will fail next, those that come next first:
+// their references are no younger than those that have failed, or were given
+// out before a moment.
+func (f *refresher) fill(batch []*entry, c *chatRefresh, before time.Time) []*entry {
+	if len(batch) >= refreshBatch || len(batch) == 0 && before.IsZero() {
 		return batch
 	}
 	var failed time.Time
@@ -115,7 +164,10 @@ func (f *refresher) fill(batch []*entry, c *chatRefresh) []*entry {
 	for _, e := range f.run.files {
 		d := e.job.(*download)
 		peer := d.d.File.Origin.Peer
-		if peer.Kind == c.peer.Kind && peer.ID == c.peer.ID && !e.refAt.After(failed) && !slices.Contains(batch, e) {
+		if peer.Kind != c.peer.Kind || peer.ID != c.peer.ID || slices.Contains(batch, e) {
+			continue
+		}
+		if e.born().Before(before) || len(batch) > 0 && !e.refAt.After(failed) {
 			more = append(more, e)
 		}
 	}

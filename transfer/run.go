@@ -114,8 +114,9 @@ type entry struct {
 	counted int64 // of the size, in report.bytesKnown
 	// users is how many tasks use the job. It is closed when it is over and
 	// the last of them has gone.
-	users int
-	over  bool
+	users  int
+	over   bool
+	listed time.Time // when the file reference came
 	// refAt is when the file reference was renewed; zero if it is still the
 	// one that was listed. spare says that it was renewed without having
 	// failed, so that a failure of the old one needs no other.
@@ -187,8 +188,9 @@ func (r *run) loop(ctx context.Context) (*Report, error) {
 		case <-wake.C:
 			r.setLimits(time.Now())
 			r.feed(scheduler.Tick{})
-		case <-progress.C:
+		case now := <-progress.C:
 			r.tellProgress()
+			r.refresh.ahead(now)
 		case <-ctx.Done():
 			r.fail(ctx.Err())
 		}

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tghaul/haul/cmd/haul/internal/bwlimit"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
@@ -18,7 +21,9 @@ import (
 func transferFlags() []cli.Flag {
 	return []cli.Flag{
 		intFlag("transfers", 4, "files at once", "l"),
-		intFlag("connections", 4, "connections to each data center", "t"),
+		intFlag("connections", 4, "connections to each data center, at most; fewer are used if they do as well", "t"),
+		stringFlag("bwlimit", "", "bandwidth as rclone takes it: 10M, 1M:10M (up:down), or a timetable \"08:00,512k 19:00,off\""),
+		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
 		boolFlag("verify-server", "compare finished files with the server's hashes"),
 	}
@@ -29,10 +34,33 @@ func engine(c *cli.Context, a *account, show display) (*transfer.Engine, error) 
 	if c.Int("transfers") < 1 || c.Int("connections") < 1 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
 		return nil, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
 	}
+	limits, err := userLimits(c)
+	if err != nil {
+		return nil, err
+	}
 	return transfer.New(a.client, transfer.Options{
-		Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
+		Limits: limits, Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
 		VerifyServer: c.Bool("verify-server"), Events: show.event,
 	}), nil
+}
+
+// userLimits are the limits of --bwlimit and --tpslimit, nil if there are none.
+func userLimits(c *cli.Context) (func(time.Time) (transfer.Limits, time.Time), error) {
+	table, err := bwlimit.Parse(c.String("bwlimit"))
+	if err != nil {
+		return nil, usagef("--bwlimit: %w", err)
+	}
+	requests := c.Float64("tpslimit")
+	if !(requests >= 0) || math.IsInf(requests, 1) {
+		return nil, usagef("--tpslimit %v: must be a number of requests a second, or 0 for no limit", requests)
+	}
+	if c.String("bwlimit") == "" && requests == 0 {
+		return nil, nil
+	}
+	return func(now time.Time) (transfer.Limits, time.Time) {
+		rate, until := table.At(now)
+		return transfer.Limits{Up: rate.Up, Down: rate.Down, Requests: requests}, until
+	}, nil
 }
 
 // outcome turns a report into the program's result, and prints a last line.

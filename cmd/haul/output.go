@@ -86,6 +86,20 @@ func lineOf(e transfer.Event) string {
 		return fmt.Sprintf("FAILED %s: %s", e.Path, e.Error)
 	case transfer.FloodWait:
 		return fmt.Sprintf("Telegram asked to wait %.0f s (%s, %s)", e.Seconds, e.Scope, e.Reason)
+	case transfer.LimitLearned:
+		return learned(e)
+	default:
+		return ""
+	}
+}
+
+// learned says what a wait has taught.
+func learned(e transfer.LimitLearned) string {
+	switch {
+	case e.InFlight > 0:
+		return fmt.Sprintf("%s seems to take %d requests at a time: keeping to that", e.Scope, e.InFlight)
+	case e.PerSecond > 0:
+		return fmt.Sprintf("%s seems to take %.1f requests a second: keeping to that", e.Scope, e.PerSecond)
 	default:
 		return ""
 	}

@@ -1,0 +1,134 @@
+package transfer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl"
+)
+
+// The user's limits hold over all DCs, and change when they say so.
+func TestUserLimits(t *testing.T) {
+	tests := []struct {
+		name   string
+		limits Limits
+		least  time.Duration // that 20 MiB in parts of 1 MiB take
+	}{
+		{"none", Limits{}, 0},
+		{"bytes", Limits{Down: 2 * mib}, 9 * time.Second},
+		{"requests", Limits{Requests: 4}, 4500 * time.Millisecond},
+		{"bytes of uploads do not count", Limits{Up: 1}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.add(1, 10*mib, 2)
+				b.add(2, 10*mib, 4)
+				b.opts.Limits = func(time.Time) (Limits, time.Time) { return tt.limits, time.Time{} }
+				start := time.Now()
+				b.mustDownload()
+				// The clock is virtual: what it shows is exact.
+				if took := time.Since(start); took < tt.least || took > tt.least+2*time.Second {
+					t.Errorf("took %v, want %v and a little", took, tt.least)
+				}
+			})
+		})
+	}
+}
+
+func TestUserLimitsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 20*mib, 2)
+		start := time.Now()
+		b.opts.Limits = func(now time.Time) (Limits, time.Time) {
+			if change := start.Add(5 * time.Second); now.Before(change) {
+				return Limits{Down: mib}, change
+			}
+			return Limits{}, time.Time{}
+		}
+		b.mustDownload()
+		if took := time.Since(start); took < 5*time.Second || took > 7*time.Second {
+			t.Errorf("took %v; the limit of 1 MiB/s ends after 5s", took)
+		}
+	})
+}
+
+// What a wait has taught is told, recorded, and kept to by the next run.
+func TestLimitsAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 100*mib, 2)
+		n := 0
+		b.hook = func(request) (tl.Object, error, bool) {
+			if n++; n == 40 {
+				return nil, rpcError(420, "FLOOD_WAIT_5", "upload.getFile"), true
+			}
+			return nil, nil, false
+		}
+		b.mustDownload()
+		told := false
+		for _, e := range b.events {
+			l, ok := e.(LimitLearned)
+			told = told || ok && l.DC == 2 && l.Method == "upload.getFile" && (l.PerSecond > 0 || l.InFlight > 0)
+		}
+		limits, err := b.cp.Limits()
+		if err != nil || !told || len(limits) != 1 || limits[0].Rate == 0 && limits[0].InFlight == 0 {
+			t.Fatalf("told %v, recorded %+v, %v", told, limits, err)
+		}
+
+		next := newBench(t)
+		next.cp = checkpoint.NewMemory()
+		var batch checkpoint.Batch
+		batch.PutLimit(checkpoint.Limit{DC: 2, Method: "upload.getFile", Rate: 5, At: time.Now()})
+		batch.PutLimit(checkpoint.Limit{DC: 4, Method: "upload.getFile", Rate: 1, At: time.Now().Add(-2 * limitLife)})
+		if err := next.cp.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+		next.opts.Checkpoint = next.cp
+		next.add(1, 20*mib, 2)
+		next.add(2, 20*mib, 4) // what is known of DC 4 is too old
+		start := time.Now()
+		var others time.Time
+		next.hook = func(r request) (tl.Object, error, bool) {
+			if r.dc == 4 {
+				others = r.at
+			}
+			return nil, nil, false
+		}
+		next.mustDownload()
+		if took := time.Since(start); took < 3*time.Second || others.Sub(start) > 2*time.Second {
+			t.Errorf("20 requests took %v at 5 a second; those to DC 4 %v", took, others.Sub(start))
+		}
+	})
+}
+
+// Once it is known how long references live, they are renewed before they fail.
+func TestReferencesAreRenewedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 10 * time.Minute
+		b := newBench(t)
+		b.add(1, 100*mib, 2)
+		b.opts.Limits = func(time.Time) (Limits, time.Time) { return Limits{Down: mib / 30}, time.Time{} } // 50 minutes
+		born, failures := time.Now(), 0
+		b.onRefresh = func(ids []int) (map[int][]telegram.File, error) {
+			born = time.Now()
+			return b.fresh(ids), nil
+		}
+		b.hook = func(r request) (tl.Object, error, bool) {
+			if r.at.Sub(born) > life {
+				failures++
+				return nil, rpcError(400, "FILE_REFERENCE_EXPIRED", "upload.getFile"), true
+			}
+			return nil, nil, false
+		}
+		report := b.mustDownload()
+		if failures != 1 || report.ReferenceRefreshes < 4 {
+			t.Errorf("%d requests with an expired reference, %d refreshes; want 1, and one every nine minutes", failures, report.ReferenceRefreshes)
+		}
+	})
+}

@@ -27,6 +27,10 @@ type call struct {
 	sentAt    time.Time
 	acked     bool // the server has it
 	tries     int
+	asked     time.Time    // when the server was asked about it, zero if it was not
+	askedAt   int64        // what Session.received was then
+	working   bool         // and has said that it is at work on it
+	missed    bool         // a connection was given up because its answer did not come
 	done      chan outcome // of size 1: the first outcome wins, nobody blocks
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,18 @@ const (
 	// The server closes the connection if no ping follows one for this many
 	// intervals.
 	disconnectIntervals = 6
+	// slowest is the rate, in bytes a second, below which a connection that
+	// brings no answers is taken for dead, although bytes drip out of it.
+	slowest = 1 << 10
+	// callPatience is how long a call may go unanswered before the server is
+	// asked about it, and how long the server's word on it is trusted.
+	callPatience = time.Minute
+)
+
+// Reasons to give a connection up that is still open.
+var (
+	errDeaf  = errors.New("mtproto: what is sent is not answered")
+	errStuck = errors.New("mtproto: an answer does not come")
 )
 
 // A liveConn gives up on a connection on which nothing arrives for too long,
@@ -29,13 +42,16 @@ const (
 type liveConn struct {
 	net.Conn
 	patience time.Duration
+	received *atomic.Int64 // counts bytes
 }
 
 func (c *liveConn) Read(b []byte) (int, error) {
 	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
 }
 
 func (c *liveConn) Write(b []byte) (int, error) {
@@ -67,6 +83,7 @@ func (s *Session) beginLink(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.linked = true
+	s.hearLocked(now)
 	// A suspended machine's clock stands still: let the first message say what time it is.
 	s.clock.synced = false
 	if err := s.bindLocked(); err != nil {
@@ -74,7 +91,8 @@ func (s *Session) beginLink(now time.Time) error {
 	}
 	if len(s.calls) > 0 {
 		ids := make([]int64, 0, len(s.calls))
-		for id := range s.calls {
+		for id, c := range s.calls {
+			s.askedLocked(c, now)
 			ids = append(ids, id)
 		}
 		s.askStateLocked(ids)
@@ -84,7 +102,11 @@ func (s *Session) beginLink(now time.Time) error {
 }
 
 func (s *Session) pingLocked(now time.Time) {
-	clear(s.pings)
+	for id, sent := range s.pings { // late answers to the last few still prove life
+		if now.Sub(sent) > s.patience() {
+			delete(s.pings, id)
+		}
+	}
 	id := now.UnixNano()
 	s.pings[id] = now
 	s.serviceLocked(&mt.PingDelayDisconnectRequest{
@@ -116,8 +138,11 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 				_ = s.writeAll(&p, link, key, true)
 				return ErrClosed
 			}
-		case <-acks.C:
+		case now := <-acks.C:
 			flush = true
+			if s.deaf(now) {
+				return errDeaf
+			}
 		case now := <-pings.C:
 			if err := s.tick(now, start); err != nil {
 				return err
@@ -136,8 +161,72 @@ func (s *Session) tick(now, start time.Time) error {
 	if now.Sub(start) > stateTimeout { // the server did not say what became of them
 		s.requeueLocked(func(c *call) bool { return !c.acked && c.sentAt.Before(start) })
 	}
+	if err := s.missedLocked(now); err != nil {
+		return err
+	}
 	s.refreshSaltsLocked(now)
 	s.pingLocked(now)
+	return nil
+}
+
+// hearLocked notes that the server has answered something.
+func (s *Session) hearLocked(now time.Time) {
+	s.heard, s.heardAt = now, s.received.Load()
+}
+
+// deaf reports whether the server has stopped answering. Bytes alone prove
+// nothing: what drips out of a line in trouble, or what the server sends
+// unasked, says nothing about whether it hears us. A slow line that is busy
+// with a long answer is not meant.
+func (s *Session) deaf(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	silence := now.Sub(s.heard)
+	return silence >= s.patience() && float64(s.received.Load()-s.heardAt) < silence.Seconds()*slowest
+}
+
+// patience is how long a connection may be silent.
+func (s *Session) patience() time.Duration { return s.opts.PingInterval * 5 / 2 }
+
+// askedLocked notes that the server is asked about a call.
+func (s *Session) askedLocked(c *call, now time.Time) {
+	c.asked, c.askedAt, c.working = now, s.received.Load(), false
+}
+
+// passedByLocked reports whether the answer to a call would be here if it were
+// on its way: since the server was asked about it, a younger call was answered,
+// or the line was idle.
+func (s *Session) passedByLocked(c *call, now time.Time) bool {
+	return s.youngest.After(c.asked) || float64(s.received.Load()-c.askedAt) < now.Sub(c.asked).Seconds()*slowest
+}
+
+// missedLocked looks after calls that were not answered for callPatience, on a
+// connection that is alive otherwise. The server is asked about them. If it
+// does not know them, they are sent again; if it is at work, they wait. If its
+// answer must have got lost, a new connection makes it send what we have not
+// acknowledged; and if that does not help, the call is repeated.
+func (s *Session) missedLocked(now time.Time) error {
+	var ask []int64
+	restart := false
+	for id, c := range s.calls {
+		switch {
+		case c == s.bind || now.Sub(c.sentAt) < callPatience || now.Sub(c.asked) < callPatience:
+		case c.asked.IsZero() || c.working:
+			s.askedLocked(c, now)
+			ask = append(ask, id)
+		case !s.passedByLocked(c, now): // a slow line may still be busy with what comes before it
+		case !c.missed:
+			c.missed, restart = true, true
+		default:
+			s.again(c)
+		}
+	}
+	if restart {
+		return errStuck
+	}
+	if len(ask) > 0 {
+		s.askStateLocked(ask)
+	}
 	return nil
 }
 

@@ -84,7 +84,8 @@ type Options struct {
 	// block or call the session, and may be nil.
 	OnKey func(KeyState)
 	// PingInterval is the time between pings; a connection on which nothing
-	// arrives for two and a half of it is given up. DefaultPingInterval if 0.
+	// arrives, or nothing that answers what was sent, for two and a half of it
+	// is given up. DefaultPingInterval if 0.
 	PingInterval time.Duration
 	Log          *slog.Logger // silent if nil
 	Rand         io.Reader    // crypto/rand if nil

@@ -163,6 +163,10 @@ func (r *receiver) result(d *tl.Decoder) error {
 		return nil
 	}
 	delete(r.calls, reqID)
+	r.hearLocked(r.now)
+	if c.sentAt.After(r.youngest) {
+		r.youngest = c.sentAt
+	}
 	r.badSalt = 0
 	o := r.outcome(c, d.Rest())
 	var e *RPCError
@@ -205,7 +209,7 @@ func (r *receiver) outcome(c *call, body []byte) outcome {
 // again puts a call back into the queue, unless that was tried too often.
 func (s *Session) again(c *call) {
 	delete(s.calls, c.msgID)
-	c.msgID, c.container, c.acked = 0, 0, false
+	c.msgID, c.container, c.acked, c.asked = 0, 0, false, time.Time{}
 	if c.tries++; c.tries > maxTries {
 		c.finish(outcome{err: fmt.Errorf("mtproto: %s: the server refused it %d times", c.method, c.tries)})
 		return

@@ -15,6 +15,7 @@ func (r *receiver) serviceMessage(m message, object tl.Object) error {
 	switch o := object.(type) {
 	case *mt.Pong:
 		if sent, ok := r.pings[o.PingID]; ok {
+			r.hearLocked(r.now)
 			delete(r.pings, o.PingID)
 			r.rtt.Store(int64(r.now.Sub(sent)))
 		}
@@ -26,13 +27,17 @@ func (r *receiver) serviceMessage(m message, object tl.Object) error {
 		return r.badMessage(m, o)
 	case *mt.MsgsAck:
 		for _, id := range o.MsgIDs {
-			r.named(id, func(c *call) { c.acked = true })
+			r.named(id, func(c *call) {
+				c.acked = true
+				r.hearLocked(r.now)
+			})
 		}
 	case *mt.FutureSalts:
 		r.futureSalts(o)
 	case *mt.MsgsStateInfo:
 		if ids, ok := r.states[o.ReqMsgID]; ok {
 			delete(r.states, o.ReqMsgID)
+			r.hearLocked(r.now)
 			r.state(ids, o.Info)
 		}
 	case *mt.MsgsAllInfo:
@@ -145,13 +150,16 @@ func (r *receiver) futureSalts(o *mt.FutureSalts) {
 
 // state takes what the server knows of calls, one byte each.
 func (r *receiver) state(ids []int64, info []byte) {
-	const received = 4
+	const (
+		received = 4
+		answered = 64
+	)
 	for i, id := range ids[:min(len(ids), len(info))] {
 		c, open := r.calls[id]
 		switch {
 		case !open:
 		case info[i]&7 == received:
-			c.acked = true
+			c.acked, c.working = true, info[i]&answered == 0
 		default:
 			r.again(c)
 		}

@@ -28,10 +28,12 @@ type Session struct {
 	frames framePool
 	counts counters
 	rtt    atomic.Int64 // nanoseconds, of the last ping
-	stop   context.CancelFunc
-	done   chan struct{} // closed when nothing of the session runs any more
-	ready  chan struct{} // closed at the first connection that can carry calls
-	wake   chan struct{} // of size 1: there is something to write
+	// received counts the bytes that came over all connections.
+	received atomic.Int64
+	stop     context.CancelFunc
+	done     chan struct{} // closed when nothing of the session runs any more
+	ready    chan struct{} // closed at the first connection that can carry calls
+	wake     chan struct{} // of size 1: there is something to write
 
 	mu      sync.Mutex
 	err     error // why the session ended
@@ -60,6 +62,10 @@ type Session struct {
 	pings   map[int64]time.Time
 	asked   time.Time // when future salts were asked for
 	linked  bool      // a connection is being served
+	heard   time.Time // when the server last answered something on this connection
+	heardAt int64     // what received was then
+	// youngest is when the call was sent that was sent last of those answered.
+	youngest time.Time
 }
 
 // Connect opens a session. It returns once a connection stands and the key is
@@ -187,7 +193,7 @@ func (s *Session) requeueLocked(which func(*call) bool) {
 	}
 	slices.SortFunc(again, func(a, b *call) int { return int(min(max(a.msgID-b.msgID, -1), 1)) })
 	for _, c := range again {
-		c.msgID, c.container, c.acked, c.sentAt = 0, 0, false, time.Time{}
+		c.msgID, c.container, c.acked, c.sentAt, c.asked = 0, 0, false, time.Time{}, time.Time{}
 		s.counts.resent.Add(1)
 	}
 	s.queue = append(again, s.queue...)
@@ -349,7 +355,7 @@ func (s *Session) connection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	link, err := transport.Client(&liveConn{Conn: raw, patience: s.opts.PingInterval * 5 / 2}, transport.Options{
+	link, err := transport.Client(&liveConn{Conn: raw, patience: s.patience(), received: &s.received}, transport.Options{
 		Framing: s.opts.Framing, Obfuscated: !s.opts.Plain, DC: int16(endpoint.WireDC()), Secret: endpoint.Secret,
 	})
 	if err != nil {

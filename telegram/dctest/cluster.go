@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
+	"github.com/tghaul/haul/telegram/dctest/proxy"
 )
 
 // A Cluster is a running simulated Telegram. Its methods may be called concurrently.
@@ -36,6 +37,7 @@ type Cluster struct {
 	stop      context.CancelFunc
 	running   errgroup.Group
 	memory    map[string]func(net.Conn) // by address, when in memory
+	network   *proxy.Proxy              // in front of it, nil if it is good
 	spoolDir  string                    // of uploads
 	closed    sync.Once
 	closeErr  error
@@ -124,6 +126,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 
 // serve makes the DCs and their endpoints.
 func (c *Cluster) serve(ctx context.Context) error {
+	if err := c.startNetwork(); err != nil {
+		return err
+	}
 	for _, dc := range c.cfg.DCs {
 		key := c.rsa[0]
 		if dc.CDN {
@@ -187,7 +192,9 @@ func (c *Cluster) endpoint(ctx context.Context, dc DCConfig, mediaOnly bool) err
 	if err != nil {
 		return fmt.Errorf("DC %d: %w", dc.ID, err)
 	}
-	e.Address = l.Addr().String()
+	if e.Address, err = c.front(l.Addr().String()); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	c.endpoints = append(c.endpoints, e)
 	c.running.Go(func() error {
 		err := server.Serve(ctx, l, mediaOnly)
@@ -208,9 +215,7 @@ func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, 
 	if !ok {
 		return nil, fmt.Errorf("dctest: nobody listens on %s", address)
 	}
-	ours, theirs := net.Pipe()
-	serve(theirs)
-	return ours, nil
+	return c.dialMemory(serve), nil
 }
 
 // Close ends the cluster, saves its state if it has a place for it, and waits
@@ -218,10 +223,13 @@ func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, 
 func (c *Cluster) Close() error {
 	c.closed.Do(func() {
 		c.stop()
+		if c.network != nil {
+			c.closeErr = c.network.Close()
+		}
 		for _, dc := range c.dcs {
 			_ = dc.Close()
 		}
-		c.closeErr = errors.Join(c.running.Wait(), c.saveState(), c.closeSpool())
+		c.closeErr = errors.Join(c.closeErr, c.running.Wait(), c.saveState(), c.closeSpool())
 	})
 	return c.closeErr
 }

@@ -44,6 +44,7 @@ type Config struct {
 	Channels          []ChannelConfig `json:"channels"`
 	Flood             []FloodRule     `json:"flood"`
 	Faults            []Fault         `json:"faults"`
+	Network           []NetworkFault  `json:"network"`
 	ReferenceLifetime Duration        `json:"reference_lifetime"` // of file references; 24h if 0
 	SaltLifetime      Duration        `json:"salt_lifetime"`      // 30m if 0
 	RTT               Duration        `json:"rtt"`
@@ -197,6 +198,7 @@ func (c *Config) check() error {
 		each(c.Channels, "channels", func(ch *ChannelConfig) error { return ch.check(plain, cdn) }),
 		each(c.Flood, "flood", (*FloodRule).Check),
 		each(c.Faults, "faults", (*Fault).check),
+		each(c.Network, "network", (*NetworkFault).check),
 	}
 	for _, check := range slices.Concat(checks...) {
 		if err := check(); err != nil {

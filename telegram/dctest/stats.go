@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/tghaul/haul/telegram/dctest/internal/mtserver"
+	"github.com/tghaul/haul/telegram/dctest/proxy"
 )
 
 // Stats is what a cluster has counted since its start. See docs/formats.md.
@@ -29,6 +30,7 @@ type Stats struct {
 	RequestsInsideWait int64                     `json:"requests_inside_wait"`
 	Connections        int64                     `json:"connections"`
 	DCs                map[string]mtserver.Stats `json:"dcs"`
+	Network            proxy.Stats               `json:"network"` // in front of the cluster
 }
 
 // MethodStats counts the calls of a method.
@@ -158,6 +160,9 @@ func (c *Cluster) Stats() Stats {
 		s.Files[strconv.FormatInt(id, 10)] = fs
 	}
 	s.Sent = c.sentFiles()
+	if c.network != nil {
+		s.Network = c.network.Stats()
+	}
 	return s
 }
 

@@ -39,6 +39,7 @@ var exportRule = Rule{
 	Method: "auth.exportAuthorization", Kind: "sliding_window", Burst: 60, Window: Duration(time.Minute), Wait: 1000,
 }
 
+// Check tells what a rule lacks, or nil.
 func (r *Rule) Check() error {
 	switch r.Kind {
 	case "token_bucket", "growing":

@@ -103,7 +103,8 @@ func TestPassesOn(t *testing.T) {
 		{"fragments", []proxy.Fault{{Kind: proxy.Fragment, Rate: 1, After: 5000}}},
 		{"a short stall", []proxy.Fault{{Kind: proxy.Stall, Rate: 1, After: 5000, For: 10 * time.Millisecond}}},
 		{"all of them", []proxy.Fault{
-			{Kind: proxy.Fragment, At: []int64{1}}, {Kind: proxy.Latency, Rate: 1, Delay: time.Millisecond, Direction: proxy.Up},
+			{Kind: proxy.Fragment, At: []int64{1}},
+			{Kind: proxy.Latency, Rate: 1, Delay: time.Millisecond, Direction: proxy.Up},
 			{Kind: proxy.Stall, Rate: 1, After: 100_000, Within: 900_000, For: time.Millisecond, Direction: proxy.Down},
 		}},
 	}

@@ -8,7 +8,7 @@ FUZZTIME ?= 20s
 RUNS     ?= 200
 
 .PHONY: demo build test check lint generate generate-check fuzz interop clean \
-	bench bench-wan bench-small bench-references bench-memory kill soak
+	bench bench-flood bench-wan bench-small bench-references bench-memory kill soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -49,6 +49,9 @@ interop: ## our client and cluster against implementations that we did not write
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
+	$(GO) run ./bench flood
 
 bench-wan: ## 1 GiB over a line with 80 ms round trip, 4 MiB/s a connection and 32 MiB/s a DC
 	$(GO) run ./bench wan

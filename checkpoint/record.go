@@ -77,6 +77,8 @@ type Wait struct {
 	DC     int       `json:"dc"`
 	Method string    `json:"method"`
 	Until  time.Time `json:"until"`
+	// Premium says that accounts with Premium do not get such waits.
+	Premium bool `json:"premium,omitempty"`
 }
 
 // A Limit is what has been learned of how often the server lets a method be

@@ -200,7 +200,7 @@ func (w *world) addFile(after time.Duration) {
 		w.routes[id] = said
 		said.DC = 1 + said.DC%5
 	}
-	w.later(after, Add{File: id, Route: said, Size: size})
+	w.later(after, Add{File: id, Route: said, Size: size, Priority: int64(w.rng.IntN(3))})
 }
 
 // day runs 24 virtual hours of files that arrive at random, and the hours

@@ -13,14 +13,14 @@ func (r *run) add(j job) {
 	info := j.info()
 	r.filesKnown++
 	r.bytesKnown += info.size
-	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()})
+	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()}, r.o.Order.priority(info.size))
 }
 
-func (r *run) enqueue(e *entry) {
+func (r *run) enqueue(e *entry, priority int64) {
 	r.nextID++
 	e.id = r.nextID
 	r.files[e.id] = e
-	r.feed(scheduler.Add{File: e.id, Route: e.route(), Size: e.info().size})
+	r.feed(scheduler.Add{File: e.id, Route: e.route(), Size: e.info().size, Priority: priority})
 }
 
 // start opens a file.
@@ -92,7 +92,7 @@ func (r *run) fileFinished(e *entry, res FileResult, err error) {
 	case r.fatal != nil && err != nil: // it is the run's fault
 	case errors.Is(err, errMore):
 		r.leave(e)
-		r.enqueue(e)
+		r.enqueue(e, again)
 	case err != nil && endsRun(err):
 		r.fail(err)
 	case err != nil:

@@ -26,7 +26,7 @@ func (r *run) remember(now time.Time) error {
 		return err
 	}
 	for _, w := range waits {
-		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until})
+		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until, Premium: w.Premium})
 	}
 	limits, err := r.o.Checkpoint.Limits()
 	if err != nil {
@@ -102,7 +102,7 @@ func (r *run) floodWait(w scheduler.Wait) {
 		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
 	})
 	r.commits.do(func(b *checkpoint.Batch) {
-		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until})
+		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until, Premium: w.Premium})
 	})
 	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
 		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})

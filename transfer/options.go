@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
@@ -23,9 +24,15 @@ type Options struct {
 	// Checkpoint remembers parts and finished files between runs. nil:
 	// nothing is remembered. *checkpoint.Store is one.
 	Checkpoint Checkpoint
+	// Premium says that the account has Telegram Premium, to which the servers
+	// give more; New finds it out. It doubles the defaults of Connections and
+	// MaxUploadParts.
+	Premium bool
 	// Connections is how many connections each DC may get. A run begins with
 	// fewer and adds some as long as they make it faster. Default 4.
 	Connections int
+	// Order is the order in which files begin. Default: as they are listed.
+	Order Order
 	// Limits returns the user's limits at a moment, and when they change next
 	// (the zero time: never). nil: no limits.
 	Limits func(now time.Time) (Limits, time.Time)
@@ -48,16 +55,19 @@ type Options struct {
 	// ProgressInterval is the time between two Progress events. Default
 	// 500 ms.
 	ProgressInterval time.Duration
-	// MaxUploadParts is how many parts an upload may have: 4000, or 8000 for
-	// Premium accounts. Default 4000.
+	// MaxUploadParts is how many parts an upload may have. Default 4000.
 	MaxUploadParts int
 	// Log gets what only matters to who looks for a fault. nil: nobody.
 	Log *slog.Logger
 }
 
 func (o Options) withDefaults() (Options, error) {
+	tier := 1
+	if o.Premium {
+		tier = 2
+	}
 	if o.Connections <= 0 {
-		o.Connections = 4
+		o.Connections = 4 * tier
 	}
 	if o.Transfers <= 0 {
 		o.Transfers = 4
@@ -74,7 +84,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.ProgressInterval = 500 * time.Millisecond
 	}
 	if o.MaxUploadParts <= 0 {
-		o.MaxUploadParts = 4000
+		o.MaxUploadParts = 4000 * tier
 	}
 	if o.Events == nil {
 		o.Events = func(Event) {}
@@ -83,6 +93,33 @@ func (o Options) withDefaults() (Options, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+// An Order says which files begin first, of those that are listed and wait: up
+// to some thousands.
+type Order uint8
+
+// The orders.
+const (
+	Listed Order = iota
+	Smallest
+	Largest
+)
+
+// again is the priority of files that have begun and must be queued once more:
+// they are open, and nearly done.
+const again = math.MaxInt64
+
+// priority is that of a file of a size.
+func (o Order) priority(size int64) int64 {
+	switch o {
+	case Smallest:
+		return -size
+	case Largest:
+		return size
+	default:
+		return 0
+	}
 }
 
 // A Download is one file to fetch.

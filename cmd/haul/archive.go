@@ -21,7 +21,8 @@ import (
 func transferFlags() []cli.Flag {
 	return []cli.Flag{
 		intFlag("transfers", 4, "files at once", "l"),
-		intFlag("connections", 4, "connections to each data center, at most; fewer are used if they do as well", "t"),
+		intFlag("connections", 0, "connections to each data center, at most (default: 4, or 8 with Premium); fewer are used if they do as well", "t"),
+		stringFlag("order", "listed", "which files begin first: listed, smallest or largest"),
 		stringFlag("bwlimit", "", "bandwidth as rclone takes it: 10M, 1M:10M (up:down), or a timetable \"08:00,512k 19:00,off\""),
 		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
@@ -31,16 +32,21 @@ func transferFlags() []cli.Flag {
 
 // engine makes the engine that the flags ask for.
 func engine(c *cli.Context, a *account, show display) (*transfer.Engine, error) {
-	if c.Int("transfers") < 1 || c.Int("connections") < 1 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
+	if c.Int("transfers") < 1 || c.Int("connections") < 0 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
 		return nil, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
 	}
 	limits, err := userLimits(c)
 	if err != nil {
 		return nil, err
 	}
+	orders := map[string]transfer.Order{"listed": transfer.Listed, "smallest": transfer.Smallest, "largest": transfer.Largest}
+	order, known := orders[c.String("order")]
+	if !known {
+		return nil, usagef("--order %q: want listed, smallest or largest", c.String("order"))
+	}
 	return transfer.New(a.client, transfer.Options{
 		Limits: limits, Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
-		VerifyServer: c.Bool("verify-server"), Events: show.event,
+		Order: order, VerifyServer: c.Bool("verify-server"), Events: show.event,
 	}), nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var simDays = flag.Int("days", 40, "virtual days to simulate")
+var simDays = flag.Int("days", 20, "virtual days to simulate")
 
 // A world is everything around the core in a simulation: a server with a mind
 // of its own, a disk, and a clock. All of it follows from the seed.

@@ -53,6 +53,9 @@ func (r *run) opened(e *entry, o opened, err error) {
 	switch {
 	case r.fatal != nil:
 		return
+	case err != nil && endsRun(err):
+		r.fail(err)
+		return
 	case err != nil:
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, err)

@@ -20,7 +20,12 @@ func (r *run) enqueue(e *entry) {
 	r.nextID++
 	e.id = r.nextID
 	r.files[e.id] = e
-	r.feed(scheduler.Add{File: e.id, Route: e.route(), Size: e.info().size})
+	route := e.route()
+	if err := r.heldTooLong(route); err != nil {
+		r.fail(err) // it would not even be opened before
+		return
+	}
+	r.feed(scheduler.Add{File: e.id, Route: route, Size: e.info().size})
 }
 
 // start opens a file.

@@ -36,8 +36,8 @@ type Options struct {
 	// Default 1 MiB.
 	PartSize int
 	// MaxWait is the longest flood wait that is waited out. A longer one ends
-	// the run with a *WaitError; everything fetched is kept. Default: any wait
-	// is waited out.
+	// the run with a *WaitError; everything fetched is kept. What is left of a
+	// wait that an earlier run has met counts too. Default: any wait is waited out.
 	MaxWait time.Duration
 	// VerifyServer compares each finished download with the hashes that the
 	// server has of it (upload.getFileHashes), at the price of some requests.

@@ -463,3 +463,17 @@ func waitFor(t *testing.T, ok func() bool) {
 		}
 	}
 }
+
+// TestLongWait: a wait that exceeds --max-wait leaves a job that says so. Going
+// on too early ends in the same way at once.
+func TestLongWait(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, dctest.Config{Faults: []dctest.Fault{{Kind: "flood_wait", At: []int64{3}, Seconds: 3600}}})
+	s.run(exitLongWait, append(directions[0].args(s), "--max-wait", "1m")...)
+	s.jobState(jobWaiting)
+	begin := time.Now()
+	if _, stderr := s.run(exitLongWait, "resume"); !strings.Contains(stderr, "longer than allowed") || time.Since(begin) > 5*time.Second {
+		t.Errorf("resume says %q after %v; want at once that the wait is too long", stderr, time.Since(begin))
+	}
+	s.jobState(jobWaiting)
+}

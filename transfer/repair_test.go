@@ -16,6 +16,19 @@ import (
 	"github.com/tghaul/haul/tl/api"
 )
 
+// repairPart is the part size in these tests: two of the server's ranges.
+const repairPart = 256 << 10
+
+// repairBench has one file of 10 parts and some, which is done.
+func repairBench(t *testing.T) (*bench, *fakeFile) {
+	t.Helper()
+	b := newBench(t)
+	b.opts.PartSize = repairPart
+	f := b.add(1, 10*repairPart+5, 2)
+	b.mustDownload()
+	return b, f
+}
+
 // repair is the download that makes a file of the fake good again.
 func (b *bench) repair(f *fakeFile) func(func(Download, error) bool) {
 	sum := sumOf(f.data)
@@ -35,16 +48,16 @@ func (b *bench) mustRepair(f *fakeFile) *Report {
 	return report
 }
 
-// damages are what can happen to a file of 10 MiB and some, and how many parts
+// damages are what can happen to a file of 10 parts and some, and how many parts
 // of it have to be fetched then.
 var damages = []struct {
 	name   string
 	damage func(data []byte) []byte // nil: the file is gone
 	parts  int
 }{
-	{"a bit flipped", func(b []byte) []byte { b[3*mib+7] ^= 1; return b }, 1},
-	{"a range overwritten", func(b []byte) []byte { clear(b[3*mib-5 : 5*mib]); return b }, 3},
-	{"the end cut off", func(b []byte) []byte { return b[:4*mib+1] }, 7},
+	{"a bit flipped", func(b []byte) []byte { b[3*repairPart+7] ^= 1; return b }, 1},
+	{"a range overwritten", func(b []byte) []byte { clear(b[3*repairPart-5 : 5*repairPart]); return b }, 3},
+	{"the end cut off", func(b []byte) []byte { return b[:4*repairPart+1] }, 7},
 	{"something appended", func(b []byte) []byte { return append(b, "more"...) }, 0},
 	{"emptied", func([]byte) []byte { return []byte{} }, 11},
 	{"gone", func([]byte) []byte { return nil }, 11},
@@ -91,9 +104,7 @@ func TestRepair(t *testing.T) {
 		for _, d := range damages {
 			t.Run(k.name+"/"+d.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					b := newBench(t)
-					f := b.add(1, 10*mib+5, 2)
-					b.mustDownload()
+					b, f := repairBench(t)
 					b.damage(f, d.damage)
 					if k.forget {
 						b.cp = checkpoint.NewMemory()
@@ -159,9 +170,7 @@ func TestRepairDiffers(t *testing.T) {
 	for _, forget := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forget=%v", forget), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t)
-				f := b.add(1, 10*mib+5, 2)
-				b.mustDownload()
+				b, f := repairBench(t)
 				kept := b.damage(f, damages[0].damage)
 				if forget {
 					b.opts.Checkpoint = checkpoint.NewMemory()
@@ -186,9 +195,7 @@ func TestRepairDiffers(t *testing.T) {
 // Checksums that speak for bad bytes are found out by the hash of the whole.
 func TestRepairDistrusts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		f := b.add(1, 10*mib+5, 2)
-		b.mustDownload()
+		b, f := repairBench(t)
 		data := b.damage(f, damages[0].damage)
 		key := keyOf(Download{File: f.File, Dir: b.root})
 		done, _, err := b.cp.Done(key)
@@ -196,9 +203,9 @@ func TestRepairDistrusts(t *testing.T) {
 			t.Fatal(err)
 		}
 		var batch checkpoint.Batch
-		batch.Begin(key, checkpoint.Download{Path: f.Name, Size: f.Size, PartSize: mib})
+		batch.Begin(key, checkpoint.Download{Path: f.Name, Size: f.Size, PartSize: repairPart})
 		for n := range 11 {
-			batch.Mark(key, n, crcOf(data[n*mib:min((n+1)*mib, len(data))]))
+			batch.Mark(key, n, crcOf(data[n*repairPart:min((n+1)*repairPart, len(data))]))
 		}
 		batch.Finish(key, done)
 		if err := b.cp.Commit(&batch); err != nil {
@@ -254,9 +261,7 @@ func TestHashesInTrouble(t *testing.T) {
 	for _, trouble := range []string{"FLOOD_WAIT_7", "FILE_REFERENCE_EXPIRED", "INTERNAL", "FILE_MIGRATE_4", "AUTH_KEY_UNREGISTERED"} {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t)
-				f := b.add(1, 10*mib+5, 2)
-				b.mustDownload()
+				b, f := repairBench(t)
 				b.damage(f, damages[0].damage)
 				b.opts.Checkpoint = checkpoint.NewMemory()
 				code := map[string]int{"FLOOD_WAIT_7": 420, "FILE_REFERENCE_EXPIRED": 400, "INTERNAL": 500, "FILE_MIGRATE_4": 303, "AUTH_KEY_UNREGISTERED": 401}
@@ -299,9 +304,7 @@ func TestHashesInTrouble(t *testing.T) {
 // A wait for hashes that is longer than allowed ends the run.
 func TestHashesLongWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		f := b.add(1, 10*mib+5, 2)
-		b.mustDownload()
+		b, f := repairBench(t)
 		b.damage(f, damages[0].damage)
 		b.opts.Checkpoint, b.opts.MaxWait = checkpoint.NewMemory(), time.Minute
 		b.hook = func(r request) (tl.Object, error, bool) {

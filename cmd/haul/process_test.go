@@ -477,3 +477,45 @@ func TestLongWait(t *testing.T) {
 	}
 	s.jobState(jobWaiting)
 }
+
+// TestKilledRepair: a repair that is killed leaves the damaged file as it was,
+// and the next one goes on.
+func TestKilledRepair(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, dctest.Config{DCBandwidth: processRate})
+	s.run(0, "archive", "@media", "-d", "out")
+	names, _ := filepath.Glob(filepath.Join(s.dir, "out", "media", "1_*"))
+	if len(names) != 1 {
+		t.Fatalf("%v in the archive, want one file", names)
+	}
+	b, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[2<<20 : 18<<20])
+	if err := os.WriteFile(names[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := directions[0].moved(s)
+	p := s.start("verify", "out", "--repair")
+	p.moved(5 << 20)
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	if now, err := os.ReadFile(names[0]); err != nil || !bytes.Equal(now, b) {
+		t.Fatalf("the damaged file was touched: %v", err)
+	}
+	s.run(exitSomeFailed, "verify", "out")
+	s.run(0, "verify", "out", "--repair")
+	if sum, err := fileSum(names[0]); err != nil || sum != s.cluster.Files()[0].SHA256 {
+		t.Errorf("SHA-256 %s, %v; want %s", sum, err, s.cluster.Files()[0].SHA256)
+	}
+	out, _ := s.run(0, "verify", "out")
+	if strings.Contains(out, "file_extra") {
+		t.Errorf("something is left over: %s", out)
+	}
+	if moved := directions[0].moved(s) - before; moved < 16<<20 || moved > 32<<20 {
+		t.Errorf("%d bytes moved for 16 MiB of damage", moved)
+	}
+}

@@ -33,6 +33,7 @@ type download struct {
 	partSize int // set by open, like the following
 	sink     *sink
 	hash     *frontier
+	salvaged bool      // of a repair: not all parts were fetched in this run
 	begin    sync.Once // records the download before its first mark
 
 	mu   sync.Mutex
@@ -46,20 +47,26 @@ func newDownload(r *run, d Download) job {
 		name = SafeName(d.File.Name)
 	}
 	j := &download{run: r, d: d, path: name, size: d.File.Size, file: d.File}
-	if d.Dir != nil {
+	switch {
+	case d.Dir != nil && d.Repair != nil:
+		j.key = repairKeyOf(d)
+	case d.Dir != nil:
 		j.key = keyOf(d)
 	}
 	return j
 }
 
 // keyOf is what the checkpoint knows the download by.
-func keyOf(d Download) checkpoint.Key {
+func keyOf(d Download) checkpoint.Key { return keyFor(d, "") }
+
+// keyFor is the key of what is done to the file; "" means an ordinary download.
+func keyFor(d Download, what string) checkpoint.Key {
 	dir, err := filepath.Abs(d.Dir.Name())
 	if err != nil {
 		dir = d.Dir.Name()
 	}
 	return checkpoint.Key{
-		Target: checkpoint.TargetOf(dir), Chat: d.File.Origin.Peer.MarkedID(),
+		Target: checkpoint.TargetOf(dir + what), Chat: d.File.Origin.Peer.MarkedID(),
 		Message: d.File.Origin.MessageID, Document: d.File.ID,
 	}
 }
@@ -100,6 +107,9 @@ func (d *download) check() error {
 func (d *download) open(ctx context.Context) (opened, error) {
 	if err := d.check(); err != nil {
 		return opened{}, err
+	}
+	if d.d.Repair != nil {
+		return d.openRepair(ctx)
 	}
 	cp := d.run.o.Checkpoint
 	done, found, err := cp.Done(d.key)
@@ -263,6 +273,9 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 	if err != nil {
 		return FileResult{}, fmt.Errorf("hash: %w", err)
 	}
+	if d.d.Repair != nil {
+		return d.finishRepair(sum)
+	}
 	if d.run.o.VerifyServer {
 		if err := d.verifyServer(ctx); err != nil {
 			return FileResult{}, err
@@ -282,8 +295,12 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 func (d *download) record(sum [32]byte) error {
 	dir := folder{d.d.Dir, pathDir(d.path)}
 	return d.run.commits.wait(dir, func(b *checkpoint.Batch) {
-		b.Finish(d.key, checkpoint.Done{Path: d.path, Size: d.size, SHA256: sum, At: time.Now().UTC()})
+		b.Finish(d.key, d.done(sum))
 	})
+}
+
+func (d *download) done(sum [32]byte) checkpoint.Done {
+	return checkpoint.Done{Path: d.path, Size: d.size, SHA256: sum, At: time.Now().UTC(), PartSize: d.partSize}
 }
 
 // markBegun records the download, if that has not been done. Only the

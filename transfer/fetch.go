@@ -23,13 +23,16 @@ func (p *fetched) release()    { p.resp.Release() }
 
 // store writes the part and has it marked.
 func (p *fetched) store() error {
-	d, n := p.d, p.n
-	if err := d.sink.writeAt(p.data, d.offset(n)); err != nil {
+	return p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli))
+}
+
+// put writes a part and has it marked. data is not kept.
+func (d *download) put(n int, data []byte, crc uint32) error {
+	if err := d.sink.writeAt(data, d.offset(n)); err != nil {
 		return err
 	}
-	crc := crc32.Checksum(p.data, castagnoli)
-	d.hash.offer(n, p.data)
-	d.run.commits.mark(d.sink, p.size(), func(b *checkpoint.Batch) {
+	d.hash.offer(n, data)
+	d.run.commits.mark(d.sink, int64(len(data)), func(b *checkpoint.Batch) {
 		d.markBegun(b)
 		b.Mark(d.key, n, crc)
 	})

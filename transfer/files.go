@@ -20,7 +20,12 @@ func (r *run) enqueue(e *entry, priority int64) {
 	r.nextID++
 	e.id = r.nextID
 	r.files[e.id] = e
-	r.feed(scheduler.Add{File: e.id, Route: e.route(), Size: e.info().size, Priority: priority})
+	route := e.route()
+	if err := r.heldTooLong(route); err != nil {
+		r.fail(err) // it would not even be opened before
+		return
+	}
+	r.feed(scheduler.Add{File: e.id, Route: route, Size: e.info().size, Priority: priority})
 }
 
 // start opens a file.
@@ -52,6 +57,9 @@ func (r *run) start(e *entry) {
 func (r *run) opened(e *entry, o opened, err error) {
 	switch {
 	case r.fatal != nil:
+		return
+	case err != nil && endsRun(err):
+		r.fail(err)
 		return
 	case err != nil:
 		r.feed(scheduler.Abort{File: e.id})

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -181,6 +182,31 @@ func TestReferencesAreRenewedAhead(t *testing.T) {
 		report := b.mustDownload()
 		if failures != 1 || report.ReferenceRefreshes < 4 {
 			t.Errorf("%d requests with an expired reference, %d refreshes; want 1, and one every nine minutes", failures, report.ReferenceRefreshes)
+		}
+	})
+}
+
+// A wait that an earlier run has met counts for the next one: it too ends at
+// once if that is longer than allowed.
+func TestRecalledWaitTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 10, 2)
+		var batch checkpoint.Batch
+		batch.PutWait(checkpoint.Wait{DC: 2, Method: getFileMethod, Until: time.Now().Add(time.Hour)})
+		if err := b.cp.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+		b.opts.MaxWait = 10 * time.Minute
+		start := time.Now()
+		var wait *WaitError
+		_, err := b.download(b.all())
+		if took := time.Since(start); !errors.As(err, &wait) || wait.Wait != time.Hour || took > time.Minute || len(b.getFiles()) > 0 {
+			t.Errorf("%v after %v and %d requests; want a WaitError at once", err, took, len(b.getFiles()))
+		}
+		b.opts.MaxWait = 2 * time.Hour
+		if report, err := b.download(b.all()); err != nil || report.FilesDone != 1 || time.Since(start) < time.Hour {
+			t.Errorf("%v, %+v after %v; want the file after an hour", err, report.Counters, time.Since(start))
 		}
 	})
 }

@@ -43,8 +43,8 @@ type Options struct {
 	// Default 1 MiB.
 	PartSize int
 	// MaxWait is the longest flood wait that is waited out. A longer one ends
-	// the run with a *WaitError; everything fetched is kept. Default: any wait
-	// is waited out.
+	// the run with a *WaitError; everything fetched is kept. What is left of a
+	// wait that an earlier run has met counts too. Default: any wait is waited out.
 	MaxWait time.Duration
 	// VerifyServer compares each finished download with the hashes that the
 	// server has of it (upload.getFileHashes), at the price of some requests.
@@ -129,12 +129,27 @@ type Download struct {
 	// stays the caller's, who closes it after the run.
 	Dir *os.Root
 	// Path is the file's name below Dir, with slashes. Folders are made. An
-	// existing file is never replaced. "": SafeName(File.Name).
+	// existing file is never replaced, unless by Repair. "": SafeName(File.Name).
 	Path string
+	// Repair, if not nil, makes good a file that was complete once and is
+	// damaged or missing now.
+	Repair *Repair
 	// Finished, if not nil, is called once the file is complete under its name
 	// (or was so before: then Skipped is set), before FileDone is sent. Its
 	// error fails the file. It is called by one goroutine at a time.
 	Finished func(FileResult) error
+}
+
+// A Repair says what a file must be again. What is still good of the file is
+// copied to NAME.part, only the rest is fetched, and once the whole has the
+// right hash it takes the file's place in one step. Until then, and if the
+// server has other content now (ErrDiffers), the file stays as it is.
+//
+// What is good is told by the checksums in the checkpoint, or else by the hashes
+// that the server states (upload.getFileHashes); if there are neither,
+// everything is fetched. A repair that was cut short goes on where it was.
+type Repair struct {
+	SHA256 [32]byte // of the whole content, as a manifest has it
 }
 
 // An Upload is one file to send.
@@ -144,6 +159,11 @@ type Upload struct {
 	To       telegram.Peer
 	Caption  string
 	MimeType string // "": found by looking at the content
+	// Job names the command that the upload belongs to. In all runs of one job
+	// a file is sent once, for as long as its content does not change: later
+	// runs skip it. The checkpoint remembers that until it is told to forget
+	// the job. "": every run sends the file.
+	Job string
 	// Finished, if not nil, is called once the message is sent; see
 	// Download.Finished.
 	Finished func(FileResult) error
@@ -169,6 +189,8 @@ var (
 	ErrEmpty = errors.New("transfer: Telegram takes no empty files")
 	// ErrTooBig says that a source has more parts than the account may send.
 	ErrTooBig = errors.New("transfer: file is too big for this account")
+	// ErrDiffers says that what the server has is not what a repair must make.
+	ErrDiffers = errors.New("transfer: the server has other content now; what is there was kept")
 	// ErrHash says that bytes do not have the hash that the server states.
 	ErrHash = errors.New("transfer: content does not match the server's hash")
 )

@@ -118,6 +118,15 @@ func (s *sink) sync() error {
 // publish gives the file its final name, unless that is taken. The file has to
 // be synced before, and its folder after.
 func (s *sink) publish() error {
+	if err := s.complete(); err != nil {
+		return err
+	}
+	return renameNew(s.root, s.name+partSuffix, s.name)
+}
+
+// complete fails unless the unfinished file has the right size and still bears
+// its name.
+func (s *sink) complete() error {
 	fi, err := s.file.Stat()
 	if err != nil {
 		return err
@@ -133,7 +142,7 @@ func (s *sink) publish() error {
 	if !os.SameFile(fi, now) {
 		return fmt.Errorf("%w: %s was replaced", ErrExists, s.name+partSuffix)
 	}
-	return renameNew(s.root, s.name+partSuffix, s.name)
+	return nil
 }
 
 // pathDir is the folder of a name, "." if it has none.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // A display shows the events of a run: as JSON, as bars, or as plain lines.
@@ -53,7 +54,7 @@ const plainPause = 5 * time.Second
 
 func (d *plainDisplay) event(e transfer.Event) {
 	if line := lineOf(e); line != "" {
-		if _, failed := e.(transfer.FileFailed); !d.quiet || failed {
+		if !d.quiet || isTrouble(e) {
 			_, _ = fmt.Fprintln(d.out, line)
 		}
 		return
@@ -74,9 +75,21 @@ func (d *plainDisplay) event(e transfer.Event) {
 
 func (d *plainDisplay) close() {}
 
+// isTrouble says whether an event is worth a line even to who wants quiet.
+func isTrouble(e transfer.Event) bool {
+	switch e.(type) {
+	case transfer.FileFailed, archive.FileWrong, archive.LineBad:
+		return true
+	default:
+		return false
+	}
+}
+
 // lineOf is what an event says in a line, "" if nothing.
 func lineOf(e transfer.Event) string {
 	switch e := e.(type) {
+	case archive.FileWrong, archive.FileExtra, archive.LineBad:
+		return verifyLine(e)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))
@@ -143,8 +156,11 @@ func (b *bars) event(e transfer.Event) {
 		b.update(e)
 	case transfer.FloodWait:
 		b.wait, b.until = fmt.Sprintf("waiting for Telegram: %s", e.Scope), e.Time.Add(time.Duration(e.Seconds*float64(time.Second)))
-	case transfer.FileFailed:
-		_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
+	default:
+		_, extra := e.(archive.FileExtra)
+		if isTrouble(e) || extra {
+			_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
+		}
 	}
 }
 

@@ -115,6 +115,7 @@ const (
 	longestHold  = time.Hour
 	holdFactor   = 3
 	firstStep    = 0.03
+	finestStep   = 0.004
 	capTrial     = 10 * time.Second
 	mostMore     = 0.5   // share by which a pace is raised at most
 	growth       = 1.5   // of a pace that has survived, while no bound is near
@@ -182,7 +183,7 @@ func (g *governor) judgePace(m mark) {
 	}
 	used := float64(m.seq-g.trial.seq) / m.at.Sub(g.trial.at).Seconds()
 	if g.phase == holding {
-		g.phase, g.step, g.strikes = probing, firstStep, 0
+		g.phase, g.step, g.strikes = probing, g.firstProbe(), 0
 		g.probe(m)
 		return
 	}
@@ -192,6 +193,11 @@ func (g *governor) judgePace(m mark) {
 	}
 	g.low = max(g.low, g.pace)
 	if g.phase == probing {
+		if g.step < firstStep { // between what is permitted and what is not
+			g.settle(g.low)
+			g.trial = m
+			return
+		}
 		g.step *= 2
 		g.probe(m)
 		return
@@ -216,6 +222,15 @@ func (g *governor) survived(m mark) bool {
 	default:
 		return n >= 1.2*g.savings
 	}
+}
+
+// firstProbe is the step with which probing begins. If a pace not far above was
+// refused before, what is between is tried.
+func (g *governor) firstProbe() float64 {
+	if middle := math.Sqrt(g.high/g.low) - 1; middle > finestStep {
+		return min(middle, firstStep)
+	}
+	return firstStep
 }
 
 // probe tries a little more than what is known to be permitted.

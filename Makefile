@@ -6,9 +6,11 @@ BIN      := bin
 FUZZTIME ?= 20s
 # How many clients `make kill` kills.
 RUNS     ?= 200
+# How many crash images `make crash` takes.
+IMAGES   ?= 2000
 
 .PHONY: demo build test check lint generate generate-check fuzz interop clean \
-	bench bench-wan bench-small bench-references bench-memory kill soak
+	bench bench-wan bench-small bench-references bench-memory kill crash soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -64,6 +66,9 @@ bench-memory: ## an archive of 100,000 files: how large the client gets
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)
+
+crash: ## the power lost after each operation on a disk, IMAGES times, each resumed
+	$(GO) test ./transfer -run 'TestCrashImages$$' -v -images $(IMAGES) -timeout 0
 
 clean:
 	rm -rf $(BIN)

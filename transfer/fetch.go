@@ -21,10 +21,20 @@ type fetched struct {
 func (p *fetched) size() int64 { return int64(len(p.data)) }
 func (p *fetched) release()    { p.resp.Release() }
 
-// store writes the part and has it marked.
+// store writes the part and has it marked. Of a file that bears its final name
+// already nothing is written: the part must be there.
 func (p *fetched) store() error {
 	d, n := p.d, p.n
-	if err := d.sink.writeAt(p.data, d.offset(n)); err != nil {
+	if d.found != nil {
+		return d.compare(n, p.data)
+	}
+	d.run.commits.admit(p.size())
+	err := d.sink.writeAt(p.data, d.offset(n))
+	if isFull(err) {
+		err = d.run.whenRoom(func() error { return d.sink.writeAt(p.data, d.offset(n)) })
+	}
+	if err != nil {
+		d.run.commits.withdraw(p.size())
 		return err
 	}
 	crc := crc32.Checksum(p.data, castagnoli)

@@ -92,8 +92,14 @@ type Download struct {
 	// stays the caller's, who closes it after the run.
 	Dir *os.Root
 	// Path is the file's name below Dir, with slashes. Folders are made. An
-	// existing file is never replaced. "": SafeName(File.Name).
+	// existing file is never replaced; if the checkpoint does not know it, it
+	// is proven to be the one wanted, or else the download fails with
+	// ErrExists. "": SafeName(File.Name).
 	Path string
+	// SHA256 is what an earlier run has found the content to have, if that is
+	// known from elsewhere than the checkpoint; else zero. A file of that hash
+	// under its final name is complete.
+	SHA256 [32]byte
 	// Finished, if not nil, is called once the file is complete under its name
 	// (or was so before: then Skipped is set), before FileDone is sent. Its
 	// error fails the file. It is called by one goroutine at a time.

@@ -78,6 +78,9 @@ func openAccount(c *cli.Context) (*account, error) {
 		a.close()
 		return nil, err
 	}
+	if path, why := a.store.SetAside(); path != "" && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %v\nhaul: it was set aside as %s; what is on disk will be looked through instead\n", why, path)
+	}
 	a.client, err = telegram.Dial(c.Context, telegram.Config{
 		AppID: appID, AppHash: appHash, Session: a.vault, Datacenters: datacenters, PFS: c.Bool("pfs"),
 		AppVersion: version, Log: log, MaxFloodWait: maxFlood(c),

@@ -53,7 +53,7 @@ const plainPause = 5 * time.Second
 
 func (d *plainDisplay) event(e transfer.Event) {
 	if line := lineOf(e); line != "" {
-		if _, failed := e.(transfer.FileFailed); !d.quiet || failed {
+		if !d.quiet || isTrouble(e) {
 			_, _ = fmt.Fprintln(d.out, line)
 		}
 		return
@@ -74,6 +74,16 @@ func (d *plainDisplay) event(e transfer.Event) {
 
 func (d *plainDisplay) close() {}
 
+// isTrouble says whether an event is worth a line even to who wants quiet.
+func isTrouble(e transfer.Event) bool {
+	switch e.(type) {
+	case transfer.FileFailed, transfer.Paused:
+		return true
+	default:
+		return false
+	}
+}
+
 // lineOf is what an event says in a line, "" if nothing.
 func lineOf(e transfer.Event) string {
 	switch e := e.(type) {
@@ -88,6 +98,10 @@ func lineOf(e transfer.Event) string {
 		return fmt.Sprintf("Telegram asked to wait %.0f s (%s, %s)", e.Seconds, e.Scope, e.Reason)
 	case transfer.LimitLearned:
 		return learned(e)
+	case transfer.Paused:
+		return fmt.Sprintf("PAUSED, the disk is full: %s; it goes on by itself once there is room", e.Error)
+	case transfer.Resumed:
+		return fmt.Sprintf("there is room again after %.0f s: going on", e.Seconds)
 	default:
 		return ""
 	}
@@ -143,7 +157,7 @@ func (b *bars) event(e transfer.Event) {
 		b.update(e)
 	case transfer.FloodWait:
 		b.wait, b.until = fmt.Sprintf("waiting for Telegram: %s", e.Scope), e.Time.Add(time.Duration(e.Seconds*float64(time.Second)))
-	case transfer.FileFailed:
+	case transfer.FileFailed, transfer.Paused, transfer.Resumed:
 		_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
 	}
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -34,7 +39,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			return cluster.Datacenters().WriteFile(file)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "lines": lines},
+		Cmds:      map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "lines": lines, "zero": zero, "damage": spoil},
+		Condition: condition,
 	})
 }
 
@@ -77,4 +83,30 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strconv.Itoa(n); got != args[0] || neg {
 		ts.Fatalf("%s has %s lines, want %s", args[1], got, args[0])
 	}
+}
+
+// condition knows [readonly]: there is a folder in which not even root may write.
+func condition(cond string) (bool, error) {
+	if cond != "readonly" {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	err := os.Mkdir("/sys/kernel/haul", 0o700)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS), nil
+}
+
+// zero makes all bytes of a file zero: zero FILE.
+func zero(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	clear(b)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// spoil makes the second line of a list zero: damage FILE.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	clear(lines[1][:len(lines[1])-1])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }

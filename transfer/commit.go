@@ -207,7 +207,9 @@ func syncAll(group []change) map[syncer]error {
 	begin := func(s syncer) {
 		mu.Lock()
 		_, begun := results[s]
-		results[s] = nil
+		if !begun {
+			results[s] = nil
+		}
 		mu.Unlock()
 		if begun {
 			return

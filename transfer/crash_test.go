@@ -46,6 +46,7 @@ func (r faultRoot) OpenFile(name string, flag int) (file, error) {
 type recorder struct {
 	*checkpoint.Memory
 	fs      *faultfs.FS
+	delay   time.Duration // of each commit
 	mu      sync.Mutex
 	batches []*checkpoint.Batch
 }
@@ -54,6 +55,7 @@ func (r *recorder) Commit(b *checkpoint.Batch) error {
 	if b.Len() == 0 {
 		return nil
 	}
+	time.Sleep(r.delay)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.Memory.Commit(b)
@@ -187,6 +189,7 @@ type crashStart struct {
 // from. One of them is where the next run may start from.
 func (l *crashLab) crash(t *testing.T, start crashStart, limit int, report func(image, what string)) (images int, next crashStart) {
 	rec := &recorder{Memory: replayed(start.batches), fs: start.fs, batches: slices.Clone(start.batches)}
+	rec.delay = time.Duration(l.rng.IntN(3)*l.rng.IntN(300)) * time.Millisecond
 	l.run(t, start.fs, rec)
 	start.fs.SetFault(nil)
 	start.fs.SetCapacity(-1)
@@ -220,8 +223,14 @@ func (l *crashLab) disturb(fsys *faultfs.FS) {
 	fsys.SetFault(func(o faultfs.Op) error {
 		// That of a folder above the file's is not: it could be repaired only
 		// by making the folder anew.
-		fails := o.Kind == faultfs.Write || o.Kind == faultfs.Sync || o.Kind == faultfs.SyncDir && o.Name == "a/b"
-		if fails && rng.IntN(30) == 0 {
+		oneIn := 30
+		switch {
+		case o.Kind == faultfs.SyncDir && o.Name == "a/b":
+			oneIn = 6
+		case o.Kind != faultfs.Write && o.Kind != faultfs.Sync:
+			return nil
+		}
+		if rng.IntN(oneIn) == 0 {
 			return syscall.EIO
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/tl"
+	"github.com/tghaul/haul/tl/api"
 	"github.com/tghaul/haul/transfer/internal/faultfs"
 )
 
@@ -254,6 +256,7 @@ func TestDeviceFails(t *testing.T) {
 				b := newBench(t)
 				b.add(1, 20*mib, 2)
 				b.add(2, 100, 2)
+				b.hook = noHashes
 				e, fsys := b.onFaultFS()
 				fsys.SetFault(failing(tt.kind, tt.on, tt.times, tt.err))
 				report, err := e.Download(t.Context(), b.all())
@@ -411,6 +414,65 @@ func TestDestinationSwapped(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A file is opened again while marks of it are being committed: they must not
+// be about bytes that are thrown away meanwhile.
+func TestOpenedAgainDuringCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 4*128<<10, 2)
+		b.opts.PartSize = 128 << 10
+		e, fsys := b.onFaultFS()
+		rec := &recorder{Memory: b.cp, fs: fsys, delay: time.Hour}
+		e.opts.Checkpoint = rec
+		asked := 0
+		b.hook = func(r request) (tl.Object, error, bool) {
+			q, ok := r.q.(*api.UploadGetFileRequest)
+			if !ok || q.Offset != 3*128<<10 {
+				return nil, nil, false
+			}
+			switch asked++; asked {
+			case 1: // when it is asked for again the others are being committed
+				return nil, errStall, true
+			case 2:
+				fsys.SetFault(failing(faultfs.Write, "file1", 1, syscall.EIO))
+			}
+			return nil, nil, false
+		}
+		report, err := e.Download(t.Context(), b.all())
+		if err != nil || report.FilesDone != 1 || report.BytesResent != 128<<10 {
+			t.Errorf("%v, %+v, %v; want one part twice", err, report.Counters, report.Failed)
+		}
+		lab := &crashLab{fake: b.fake, token: b.root}
+		rng := rand.New(rand.NewPCG(1, 1))
+		for replay := fsys.Replay(); replay.Next(); {
+			for loss := range faultfs.Losses {
+				for _, what := range lab.untrue(replay.Crash(loss, rng), replayed(rec.batches[:replay.Notes()])) {
+					t.Error(what)
+				}
+			}
+		}
+	})
+}
+
+// After a failed sync of a folder its entries are suspect for good, those made
+// later are not (faults 42).
+func TestFailedSyncOfFolder(t *testing.T) {
+	fsys := faultfs.New()
+	dir := folder{fs: faultRoot{fsys}, name: ".", above: new(durables)}
+	before := newLink(dir)
+	fsys.SetFault(failing(faultfs.SyncDir, ".", 1, syscall.EIO))
+	for i, want := range []bool{true, true} {
+		synced := syncAll([]change{{after: before}})
+		if err := lossOf(before, synced); (err != nil) != want {
+			t.Errorf("sync %d: %v; want the entry to be lost", i, err)
+		}
+	}
+	after := newLink(dir)
+	if err := lossOf(after, syncAll([]change{{after: after}, {after: before}})); err != nil {
+		t.Errorf("an entry made after the failure: %v", err)
 	}
 }
 

@@ -173,7 +173,7 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
 	d.hash = newFrontier(s.file, d.size, d.partSize)
 	if !known || len(record.Parts) == 0 {
-		return d.openUnmarked(ctx, opening == 1) // after a loss the cache tells nothing about the disk
+		return d.openUnmarked(ctx)
 	}
 	d.begin.Do(func() {}) // it is recorded already
 	return d.resume(ctx, s.file, record)

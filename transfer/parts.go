@@ -138,7 +138,10 @@ func (r *run) stored(a *attempt, err error) {
 		r.meter.add(time.Now(), a.bytes)
 	case !r.current(e) || r.fatal != nil:
 	case errors.As(err, &loss):
-		r.lost(e, partError(a.send.Part.N, err))
+		if r.lost(e, partError(a.send.Part.N, err)); e.again {
+			r.report.PartsRepeated++
+			r.report.BytesResent += a.bytes
+		}
 	default:
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, err))

@@ -77,14 +77,13 @@ func proveBlocks(data []byte, start, size int64, hash func(at int64) (blockHash,
 }
 
 // openUnmarked opens an unfinished file of which no part is marked. What the
-// server proves of its content is kept. trust says that what can be read of
-// the file can be believed to be what was written.
-func (d *download) openUnmarked(ctx context.Context, trust bool) (opened, error) {
+// server proves of its content is kept.
+func (d *download) openUnmarked(ctx context.Context) (opened, error) {
 	fi, err := d.sink.file.Stat()
 	if err != nil {
 		return opened{}, err
 	}
-	if !trust || fi.Size() < worthProving {
+	if fi.Size() < worthProving {
 		if err := d.sink.clear(); err != nil {
 			return opened{}, err
 		}
@@ -95,7 +94,9 @@ func (d *download) openUnmarked(ctx context.Context, trust bool) (opened, error)
 		o.have++
 		o.resumed += int64(len(b))
 		p := &fetched{d: d, n: n, data: b}
-		return p.store() // written once more, so that the sync before its mark concerns it
+		// It is written once more, so that the sync before its mark concerns it:
+		// what can be read need not be on disk, nor ever come there.
+		return p.store()
 	})
 	if err != nil && !errors.Is(err, ErrHash) {
 		return opened{}, err

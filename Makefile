@@ -9,8 +9,11 @@ RUNS     ?= 200
 # How many crash images `make crash` takes.
 IMAGES   ?= 2000
 
+# How many virtual days the scheduler is put through.
+DAYS     ?= 200
+
 .PHONY: demo build test check lint generate generate-check fuzz interop clean \
-	bench bench-wan bench-small bench-references bench-memory kill crash soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -52,6 +55,12 @@ bench: ## 1 GiB over loopback, the cluster in a process of its own; then the mic
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
 
+bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
+	$(GO) run ./bench flood
+
+plots: ## the pictures in docs/img, from runs in virtual time
+	$(GO) run ./bench plot
+
 bench-wan: ## 1 GiB over a line with 80 ms round trip, 4 MiB/s a connection and 32 MiB/s a DC
 	$(GO) run ./bench wan
 
@@ -63,6 +72,9 @@ bench-references: ## 10,000 files whose references all expire at once
 
 bench-memory: ## an archive of 100,000 files: how large the client gets
 	$(GO) run ./bench memory
+
+days: ## DAYS virtual days of the scheduler with every sort of fault, and the same trace from the same seed
+	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)

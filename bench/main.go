@@ -32,6 +32,8 @@ func plain(run func(*rig.Rig, *rig.Report) error) func(*flag.FlagSet) func(*rig.
 func workloads() []workload {
 	return []workload{
 		{"loopback", "what a transfer costs: one large file down and one up", plain(loopback)},
+		{"flood", "how much of what unknown flood rules permit is used, in virtual time", flood},
+		{"plot", "pictures of rate against time for docs/architecture.md, in virtual time", plots},
 		{"wan", "one large file over a line with delay", wan},
 		{"small", "thousands of small files over such a line, and under a flood rule", small},
 		{"references", "what it costs when all file references expire at once", references},

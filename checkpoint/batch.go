@@ -24,6 +24,8 @@ type op struct {
 	up       Upload
 	wait     Wait
 	limit    Limit
+	job      Job
+	sent     Sent
 	part     int
 	crc      uint32
 }
@@ -42,6 +44,10 @@ const (
 	opForgetUpload
 	opWait
 	opLimit
+	opJob
+	opForgetJob
+	opForgetSent
+	opFinishUpload
 )
 
 // Begin records that a download is under way. Parts marked for the key
@@ -57,7 +63,9 @@ func (b *Batch) Mark(k Key, part int, crc uint32) {
 // Unmark takes back a Mark.
 func (b *Batch) Unmark(k Key, part int) { b.add(op{kind: opUnmark, key: k, part: part}) }
 
-// Finish replaces the record of an unfinished download by that of a finished one.
+// Finish replaces the record of an unfinished download by that of a finished
+// one. Its marks stay, as the file's checksums, if d.PartSize is that of the
+// unfinished download.
 func (b *Batch) Finish(k Key, d Done) { b.add(op{kind: opDone, key: k, done: d}) }
 
 // Forget removes everything known of a download.

@@ -50,28 +50,35 @@ type writer struct {
 func (w *writer) apply(o *op) error {
 	head, pages := o.key.bytes(prefixDownload), o.key.bytes(prefixPage)
 	switch o.kind {
-	case opUpload, opSent, opUnsent, opForgetUpload:
+	case opUpload, opSent, opUnsent, opForgetUpload, opFinishUpload:
 		head, pages = o.upload.bytes(prefixUpload), o.upload.bytes(prefixSent)
 	default:
 	}
 	switch o.kind {
 	case opBegin:
-		return errors.Join(w.forget(head, pages), w.delete(o.key.bytes(prefixDone)),
+		return errors.Join(w.forget(head, pages), w.forget(o.key.bytes(prefixDone), pages),
 			w.begin(head, o.download.Size, o.download.PartSize, o.download))
 	case opUpload:
 		return w.begin(head, o.up.Source.Size, o.up.PartSize, o.up)
 	case opMark, opUnmark, opSent, opUnsent:
 		return w.mark(head, pages, o.part, o.crc, o.kind == opMark || o.kind == opSent)
 	case opDone:
-		return errors.Join(w.forget(head, pages), w.putJSON(o.key.bytes(prefixDone), o.done))
+		return w.finish(o, head, pages)
 	case opForget:
-		return errors.Join(w.forget(head, pages), w.delete(o.key.bytes(prefixDone)))
+		return errors.Join(w.forget(head, pages), w.forget(o.key.bytes(prefixDone), pages))
 	case opForgetUpload:
 		return w.forget(head, pages)
 	case opWait:
 		return w.putJSON(waitKey(o.wait.DC, o.wait.Method), o.wait)
 	case opLimit:
 		return w.putJSON(limitKey(o.limit), o.limit)
+	case opJob, opForgetJob, opForgetSent:
+		return w.applyJob(o)
+	case opFinishUpload:
+		if err := w.forget(head, pages); err != nil || o.job.ID == "" {
+			return err
+		}
+		return w.putJSON(sentKey(o.job.ID, o.upload), o.sent)
 	default:
 		panic("checkpoint: unknown operation")
 	}
@@ -85,6 +92,22 @@ func (w *writer) begin(head []byte, size int64, partSize int, record any) error 
 	}
 	w.parts[string(head)] = n
 	return w.putJSON(head, record)
+}
+
+// finish records a finished download. The marks of the unfinished one become
+// its checksums if they are of the same parts.
+func (w *writer) finish(o *op, head, pages []byte) error {
+	done := o.key.bytes(prefixDone)
+	n, err := w.count(head)
+	if keep, bad := partCount(o.done.Size, o.done.PartSize); err != nil || bad != nil || keep != n {
+		o.done.PartSize = 0
+		if err := errors.Join(w.forget(head, pages), w.forget(done, pages)); err != nil {
+			return err
+		}
+		n = 0
+	}
+	w.parts[string(head)], w.parts[string(done)] = 0, n
+	return errors.Join(w.delete(head), w.putJSON(done, o.done))
 }
 
 // partCount is how many parts a file has; at most maxParts are believed.

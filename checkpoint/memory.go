@@ -18,6 +18,9 @@ type Memory struct {
 	uploads   map[UploadKey]Upload
 	waits     map[waitID]Wait
 	limits    map[string]Limit // by key
+	checksums map[Key]map[int]uint32
+	jobs      map[string]Job
+	sent      map[string]map[UploadKey]Sent // by job
 }
 
 type waitID struct {
@@ -30,6 +33,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		downloads: make(map[Key]Download), done: make(map[Key]Done),
 		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait), limits: make(map[string]Limit),
+		checksums: make(map[Key]map[int]uint32), jobs: make(map[string]Job), sent: make(map[string]map[UploadKey]Sent),
 	}
 }
 
@@ -55,6 +59,7 @@ func (m *Memory) applyLocked(o *op) error {
 		d.Parts = make(map[int]uint32)
 		m.downloads[o.key] = d
 		delete(m.done, o.key)
+		delete(m.checksums, o.key)
 	case opMark, opUnmark:
 		d := m.downloads[o.key]
 		if n, err := partCount(d.Size, max(d.PartSize, 1)); err != nil || o.part < 0 || o.part >= n {
@@ -64,19 +69,39 @@ func (m *Memory) applyLocked(o *op) error {
 			d.Parts[o.part] = o.crc
 		}
 	case opDone:
-		delete(m.downloads, o.key)
-		m.done[o.key] = o.done
+		m.finishLocked(o)
 	case opForget:
 		delete(m.downloads, o.key)
 		delete(m.done, o.key)
-	case opUpload, opSent, opUnsent, opForgetUpload:
+		delete(m.checksums, o.key)
+	case opUpload, opSent, opUnsent, opForgetUpload, opFinishUpload:
 		return m.applyUploadLocked(o)
 	case opWait:
 		m.waits[waitID{o.wait.DC, o.wait.Method}] = o.wait
 	case opLimit:
 		m.limits[string(limitKey(o.limit))] = o.limit
+	case opJob:
+		m.jobs[o.job.ID] = o.job.clone()
+	case opForgetJob:
+		delete(m.jobs, o.job.ID)
+		delete(m.sent, o.job.ID)
+	case opForgetSent:
+		delete(m.sent, o.job.ID)
 	}
 	return nil
+}
+
+func (m *Memory) finishLocked(o *op) {
+	d := m.downloads[o.key]
+	n, _ := partCount(d.Size, d.PartSize) // 0 of none
+	if keep, err := partCount(o.done.Size, o.done.PartSize); err != nil || keep != n {
+		o.done.PartSize = 0
+		delete(m.checksums, o.key)
+	} else {
+		m.checksums[o.key] = d.Parts
+	}
+	delete(m.downloads, o.key)
+	m.done[o.key] = o.done
 }
 
 func (m *Memory) applyUploadLocked(o *op) error {
@@ -95,6 +120,14 @@ func (m *Memory) applyUploadLocked(o *op) error {
 		m.uploads[o.upload] = u
 	case opForgetUpload:
 		delete(m.uploads, o.upload)
+	case opFinishUpload:
+		delete(m.uploads, o.upload)
+		if id := o.job.ID; id != "" {
+			if m.sent[id] == nil {
+				m.sent[id] = make(map[UploadKey]Sent)
+			}
+			m.sent[id][o.upload] = o.sent
+		}
 	default:
 		if n, err := partCount(u.Source.Size, max(u.PartSize, 1)); err != nil || o.part < 0 || o.part >= n {
 			return fmt.Errorf("%w: part %d of %d", ErrRecord, o.part, n)
@@ -121,6 +154,33 @@ func (m *Memory) Done(k Key) (d Done, found bool, err error) {
 	defer m.mu.Unlock()
 	d, found = m.done[k]
 	return d, found, nil
+}
+
+// Checksums is as Store.Checksums.
+func (m *Memory) Checksums(k Key) (map[int]uint32, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.checksums[k]), nil
+}
+
+// Jobs is as Store.Jobs.
+func (m *Memory) Jobs() ([]Job, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var jobs []Job
+	for _, j := range m.jobs {
+		jobs = append(jobs, j.clone())
+	}
+	sortJobs(jobs)
+	return jobs, nil
+}
+
+// Sent is as Store.Sent.
+func (m *Memory) Sent(job string, k UploadKey) (s Sent, found bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, found = m.sent[job][k]
+	return s, found, nil
 }
 
 // Upload is as Store.Upload.

@@ -96,6 +96,22 @@ func (s *Store) Done(k Key) (d Done, found bool, err error) {
 	return d, found, err
 }
 
+// Checksums are the CRC-32C of the parts of a finished download, which are of
+// its Done.PartSize; none if they were not kept.
+func (s *Store) Checksums(k Key) (crcs map[int]uint32, err error) {
+	_, err = s.view(func(txn *badger.Txn) error {
+		return getJSON(txn, k.bytes(prefixDone), func(d *Done) error {
+			n, err := partCount(d.Size, d.PartSize)
+			if err != nil {
+				return nil //nolint:nilerr // a record without a part size has none
+			}
+			crcs = make(map[int]uint32, n)
+			return readPages(txn, k.bytes(prefixPage), n, func(part int, crc uint32) { crcs[part] = crc })
+		})
+	})
+	return crcs, err
+}
+
 // Upload is the record of an upload, with its confirmed parts; false if there
 // is none.
 func (s *Store) Upload(k UploadKey) (u Upload, found bool, err error) {
@@ -117,7 +133,7 @@ func (s *Store) Upload(k UploadKey) (u Upload, found bool, err error) {
 func (s *Store) Waits(now time.Time) ([]Wait, error) {
 	var waits []Wait
 	_, err := s.view(func(txn *badger.Txn) error {
-		return scan(txn, prefixWait, func(_ []byte, w *Wait) bool {
+		return scan(txn, []byte{prefixWait}, func(_ []byte, w *Wait) bool {
 			if w.Until.After(now) {
 				waits = append(waits, *w)
 			}
@@ -131,7 +147,7 @@ func (s *Store) Waits(now time.Time) ([]Wait, error) {
 func (s *Store) Limits() ([]Limit, error) {
 	var limits []Limit
 	_, err := s.view(func(txn *badger.Txn) error {
-		return scan(txn, prefixLimit, func(_ []byte, l *Limit) bool {
+		return scan(txn, []byte{prefixLimit}, func(_ []byte, l *Limit) bool {
 			limits = append(limits, *l)
 			return true
 		})
@@ -144,7 +160,7 @@ func (s *Store) Limits() ([]Limit, error) {
 func (s *Store) Unfinished() iter.Seq2[Key, Download] {
 	return func(yield func(Key, Download) bool) {
 		_, err := s.view(func(txn *badger.Txn) error {
-			return scan(txn, prefixDownload, func(key []byte, d *Download) bool {
+			return scan(txn, []byte{prefixDownload}, func(key []byte, d *Download) bool {
 				k, err := parseKey(key)
 				return err != nil || yield(k, *d)
 			})
@@ -157,9 +173,9 @@ func (s *Store) Unfinished() iter.Seq2[Key, Download] {
 
 // scan reads the records under a prefix until use reports false. Damaged ones
 // are passed over.
-func scan[T any](txn *badger.Txn, prefix byte, use func(key []byte, v *T) bool) error {
+func scan[T any](txn *badger.Txn, prefix []byte, use func(key []byte, v *T) bool) error {
 	o := badger.DefaultIteratorOptions
-	o.Prefix = []byte{prefix}
+	o.Prefix = prefix
 	it := txn.NewIterator(o)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {

@@ -19,7 +19,7 @@ type Key struct {
 
 // An UploadKey names an upload: the source's path and the chat it goes to.
 type UploadKey struct {
-	Source uint64 // of the source's path, see TargetOf
+	Source uint64 // of the source's path, and of the job if it has one; see TargetOf
 	Chat   int64  // marked id
 }
 
@@ -39,6 +39,9 @@ type Done struct {
 	Size   int64     `json:"size"`
 	SHA256 [32]byte  `json:"sha256"`
 	At     time.Time `json:"at"`
+	// PartSize is that of the download, whose marks are kept as the checksums
+	// of the file. 0: none are kept, or the record is older than them.
+	PartSize int `json:"part_size,omitempty"`
 }
 
 // An Upload is what is known of an upload: enough to go on with it, and to
@@ -77,6 +80,8 @@ type Wait struct {
 	DC     int       `json:"dc"`
 	Method string    `json:"method"`
 	Until  time.Time `json:"until"`
+	// Premium says that accounts with Premium do not get such waits.
+	Premium bool `json:"premium,omitempty"`
 }
 
 // A Limit is what has been learned of how often the server lets a method be
@@ -96,12 +101,14 @@ var ErrRecord = errors.New("checkpoint: damaged record")
 // Records are kept under these first bytes of the key.
 const (
 	prefixDownload = 'd' // Key: header of an unfinished download, JSON
-	prefixPage     = 'p' // Key, page number: marks of up to pageParts parts
+	prefixPage     = 'p' // Key, page number: marks of up to pageParts parts, of an unfinished or finished download
 	prefixDone     = 'f' // Key: finished download, JSON
 	prefixUpload   = 'u' // UploadKey: header of an upload, JSON
 	prefixSent     = 's' // UploadKey, page number: marks of its parts
 	prefixWait     = 'w' // DC, method: flood wait, JSON
 	prefixLimit    = 'l' // DC, method, Premium or not: Limit, JSON
+	prefixJob      = 'j' // id: Job, JSON
+	prefixMessage  = 'm' // id of a job, 0, UploadKey: Sent, JSON
 )
 
 // pageParts is how many parts share one record, so that marking a part of a

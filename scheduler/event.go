@@ -5,11 +5,13 @@ import "time"
 // An Event is something that happened: one of the types below.
 type Event interface{ event() }
 
-// Add puts a file at the end of the queue.
+// Add puts a file into the queue: before those of a lower priority, and behind
+// those of its own.
 type Add struct {
-	File  FileID
-	Route Route
-	Size  int64 // in bytes; decides the lane
+	File     FileID
+	Route    Route
+	Size     int64 // in bytes; decides the lane
+	Priority int64
 }
 
 // Ready answers Start: the file is open and these parts are missing. With

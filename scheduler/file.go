@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"time"
 )
@@ -18,11 +19,12 @@ const (
 
 // A file is one file that is neither complete nor given up.
 type file struct {
-	id    FileID
-	seq   uint64
-	route Route
-	small bool
-	state state
+	id       FileID
+	seq      uint64
+	priority int64
+	route    Route
+	small    bool
+	state    state
 	// epoch grows with each move and each refresh. A failure of an attempt
 	// from an earlier epoch says nothing about the present one.
 	epoch uint64
@@ -70,18 +72,19 @@ func (f *file) wakeDelayed(now time.Time) {
 	})
 }
 
-// A queue is the files of one pool and lane that wait for a slot, in order of
-// arrival. Files that were aborted while queued are skipped at the head.
+// A queue is the files of one pool and lane that wait for a slot: a heap, the
+// next to start at the top. Files that were aborted while queued stay in it
+// until they come to the top.
 type queue struct {
 	pool  Pool
 	small bool
-	files []*file
+	files fileHeap
 	gone  int // aborted files still in files
 }
 
 func (q *queue) len() int { return len(q.files) - q.gone }
 
-// head is the first file that still exists, or nil.
+// head is the next file that still exists, or nil.
 func (q *queue) head(c *Core) *file {
 	for len(q.files) > 0 {
 		if f := q.files[0]; c.files[f.id] == f {
@@ -93,9 +96,30 @@ func (q *queue) head(c *Core) *file {
 	return nil
 }
 
-func (q *queue) pop() {
-	q.files[0] = nil // let it be collected
-	q.files = q.files[1:]
+func (q *queue) push(f *file) { heap.Push(&q.files, f) }
+func (q *queue) pop()         { heap.Pop(&q.files) }
+
+// before reports whether f starts before g: by priority, and then by arrival.
+func (f *file) before(g *file) bool {
+	if f.priority != g.priority {
+		return f.priority > g.priority
+	}
+	return f.seq < g.seq
+}
+
+// A fileHeap implements heap.Interface.
+type fileHeap []*file
+
+func (h fileHeap) Len() int           { return len(h) }
+func (h fileHeap) Less(i, j int) bool { return h[i].before(h[j]) }
+func (h fileHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *fileHeap) Push(x any)        { *h = append(*h, x.(*file)) }
+func (h *fileHeap) Pop() any {
+	last := len(*h) - 1
+	f := (*h)[last]
+	(*h)[last] = nil // let it be collected
+	*h = (*h)[:last]
+	return f
 }
 
 func (c *Core) queue(p Pool, small bool) *queue {
@@ -113,11 +137,10 @@ func (c *Core) add(e Add) {
 	if _, ok := c.files[e.File]; ok {
 		panic("scheduler: file added twice")
 	}
-	f := &file{id: e.File, seq: c.seq, route: e.Route, small: e.Size <= c.cfg.SmallSize}
+	f := &file{id: e.File, seq: c.seq, priority: e.Priority, route: e.Route, small: e.Size <= c.cfg.SmallSize}
 	c.seq++
 	c.files[f.id] = f
-	q := c.queue(f.route.Pool(), f.small)
-	q.files = append(q.files, f)
+	c.queue(f.route.Pool(), f.small).push(f)
 }
 
 func (c *Core) ready(e Ready) {

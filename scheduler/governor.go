@@ -209,7 +209,7 @@ func (g *governor) survived(m mark) bool {
 		return elapsed >= g.hold
 	case elapsed < minTrial:
 		return false
-	case elapsed >= maxTrial, g.phase == probing && g.step > firstStep && elapsed >= maxTrial/3:
+	case elapsed >= maxTrial, g.phase == probing && g.step > firstStep && elapsed >= maxTrial/12:
 		return true
 	case g.phase == probing:
 		return elapsed >= 8*minTrial && n*(1-g.low/g.pace) > 1.5*g.savings

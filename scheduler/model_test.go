@@ -25,6 +25,8 @@ type twinFile struct {
 	accepted             map[int]int
 	small                bool
 	pool                 Pool
+	priority             int64
+	arrival              int
 }
 
 type twinAttempt struct {
@@ -57,7 +59,7 @@ func (w *twin) event(now time.Time, e Event) {
 	case Add:
 		w.files[e.File] = &twinFile{
 			written: make(map[int]int), accepted: make(map[int]int),
-			small: e.Size <= w.cfg.SmallSize, pool: e.Route.Pool(),
+			small: e.Size <= w.cfg.SmallSize, pool: e.Route.Pool(), priority: e.Priority, arrival: len(w.files),
 		}
 	case Ready:
 		f := w.files[e.File]
@@ -114,6 +116,14 @@ func (w *twin) action(a Action) error {
 		f := w.files[a.File]
 		if f.started || f.over {
 			return fmt.Errorf("file %d started twice, or after its end", a.File)
+		}
+		for id, o := range w.files {
+			if o.started || o.over || o.small != f.small || o.pool != f.pool {
+				continue
+			}
+			if o.priority > f.priority || o.priority == f.priority && o.arrival < f.arrival {
+				return fmt.Errorf("file %d started before file %d", a.File, id)
+			}
 		}
 		f.started = true
 	case Send:

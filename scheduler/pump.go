@@ -66,14 +66,14 @@ func (c *Core) blocked(r Route) bool {
 	return p.dead() && slices.ContainsFunc(c.active, func(f *file) bool { return f.route.Pool() == p.id })
 }
 
-// startFile starts the file that has waited longest among those that could do
-// something, if its lane has a free slot.
+// startFile starts the first file, by priority and arrival, among those that
+// could do something, if its lane has a free slot.
 func (c *Core) startFile() bool {
 	var best *file
 	var from *queue
 	for _, q := range c.queues {
 		f := q.head(c)
-		if f == nil || (best != nil && best.seq < f.seq) {
+		if f == nil || (best != nil && best.before(f)) {
 			continue
 		}
 		if c.blocked(f.route) || !c.slotFree(q.small) {

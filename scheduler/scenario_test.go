@@ -151,7 +151,7 @@ func parseEvent(name string, a args) (Event, error) {
 	failure := Failure{Err: errors.New(name), Wait: a.duration("wait"), Route: a.route()}
 	switch name {
 	case "add":
-		return Add{File: id, Route: a.route(), Size: a.bytes("size")}, nil
+		return Add{File: id, Route: a.route(), Size: a.bytes("size"), Priority: int64(a.int("priority"))}, nil
 	case "ready":
 		var parts []Part
 		for n := range a.int("parts") {

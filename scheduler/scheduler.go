@@ -6,7 +6,7 @@
 //
 // The life of a part, seen from here:
 //
-//  1. Add puts a file into the queue of its pool (DC and use).
+//  1. Add puts a file into the queue of its pool (DC and use) and lane.
 //  2. When a slot is free, Start asks the caller to open the file; Ready
 //     answers with the parts that are missing.
 //  3. Send names the connection with the fewest bytes in flight, as long as

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var simDays = flag.Int("days", 40, "virtual days that TestDays simulates")
+var simDays = flag.Int("days", 20, "virtual days to simulate")
 
 // A world is everything around the core in a simulation: a server with a mind
 // of its own, a disk, and a clock. All of it follows from the seed.
@@ -200,7 +200,7 @@ func (w *world) addFile(after time.Duration) {
 		w.routes[id] = said
 		said.DC = 1 + said.DC%5
 	}
-	w.later(after, Add{File: id, Route: said, Size: size})
+	w.later(after, Add{File: id, Route: said, Size: size, Priority: int64(w.rng.IntN(3))})
 }
 
 // day runs 24 virtual hours of files that arrive at random, and the hours
@@ -260,7 +260,7 @@ func TestDays(t *testing.T) {
 
 // TestSameSeedSameTrace: what the core does follows from its events alone.
 func TestSameSeedSameTrace(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(*simDays) {
 		a, _, err := day(Config{}, seed)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)

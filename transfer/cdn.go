@@ -2,11 +2,9 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/tghaul/haul/mtproto"
@@ -226,52 +224,4 @@ func (d *download) askMaster(ctx context.Context, s scheduler.Send, c cdnState, 
 	default:
 		return d.cdnTrouble(ctx, fmt.Errorf("%s: %w", method, err))
 	}
-}
-
-// verifyServer compares the finished file with the hashes that its DC states,
-// as far as it states any.
-func (d *download) verifyServer(ctx context.Context) error {
-	d.mu.Lock()
-	route, location := d.masterRouteLocked(), d.file.Location()
-	d.mu.Unlock()
-	m, err := d.run.session(ctx, route, 0)
-	if err != nil {
-		return err
-	}
-	for at := int64(0); at < d.size; {
-		next := at
-		q := &api.UploadGetFileHashesRequest{Location: location, Offset: at}
-		err := call(ctx, m, q, func(hashes []api.FileHash) error {
-			next, err = d.verifyRanges(hashes, at)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("verify with the server: %w", err)
-		}
-		if next == at {
-			return nil // it states no more
-		}
-		at = next
-	}
-	return nil
-}
-
-// verifyRanges checks the ranges that follow one another from at on, and
-// returns where they end.
-func (d *download) verifyRanges(hashes []api.FileHash, at int64) (int64, error) {
-	for _, h := range hashes {
-		if h.Offset != at || h.Limit <= 0 || h.Limit > MaxPartSize {
-			continue
-		}
-		sum := sha256.New()
-		n, err := io.Copy(sum, io.NewSectionReader(d.sink.file, at, min(int64(h.Limit), d.size-at)))
-		if err != nil {
-			return at, err
-		}
-		if subtle.ConstantTimeCompare(sum.Sum(nil), h.Hash) != 1 {
-			return at, fmt.Errorf("%w: bytes %d to %d", ErrHash, at, at+n)
-		}
-		at += n
-	}
-	return at, nil
 }

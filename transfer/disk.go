@@ -30,6 +30,8 @@ type fileSystem interface {
 	// RenameNew renames within one folder. It replaces nothing: the error
 	// wraps fs.ErrExist if to is there.
 	RenameNew(from, to string) error
+	// Rename renames within one folder, in place of a file that has the name.
+	Rename(from, to string) error
 	Remove(name string) error
 	// SyncDir makes the entries of one folder durable, not those above it.
 	SyncDir(name string) error
@@ -60,6 +62,7 @@ func (r rootFS) MkdirAll(name string) error             { return r.root.MkdirAll
 func (r rootFS) Lstat(name string) (fs.FileInfo, error) { return r.root.Lstat(name) }
 func (r rootFS) SameFile(a, b fs.FileInfo) bool         { return os.SameFile(a, b) }
 func (r rootFS) RenameNew(from, to string) error        { return renameNew(r.root, from, to) }
+func (r rootFS) Rename(from, to string) error           { return r.root.Rename(from, to) }
 func (r rootFS) Remove(name string) error               { return r.root.Remove(name) }
 func (r rootFS) Name() string                           { return r.root.Name() }
 

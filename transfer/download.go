@@ -30,13 +30,15 @@ type download struct {
 	key  checkpoint.Key
 	size int64
 
-	dir      folder // where it goes; zero if it goes nowhere
-	openings atomic.Int32
-	partSize int // set by open, like the following
-	sink     *sink
-	found    file // bears the final name already and has to be proven; then there is no sink
-	hash     *frontier
-	begin    sync.Once // records the download before its first mark
+	dir       folder // where it goes; zero if it goes nowhere
+	openings  atomic.Int32
+	partSize  int // set by open, like the following
+	sink      *sink
+	found     file // bears the final name already and has to be proven; then there is no sink
+	hash      *frontier
+	salvaged  bool      // of a repair: not all parts were fetched in this run
+	distrusts bool      // of a repair: nothing is salvaged any more
+	begin     sync.Once // records the download before its first mark
 
 	mu   sync.Mutex
 	file telegram.File // with the newest reference
@@ -50,20 +52,25 @@ func newDownload(r *run, d Download) job {
 	}
 	j := &download{run: r, d: d, path: name, size: d.File.Size, file: d.File}
 	if d.Dir != nil {
-		j.key = keyOf(d)
 		j.dir = folder{fs: r.fs(d.Dir), name: pathDir(name), above: &r.durable}
+		if j.key = keyOf(d); d.Repair != nil {
+			j.key = repairKeyOf(d)
+		}
 	}
 	return j
 }
 
 // keyOf is what the checkpoint knows the download by.
-func keyOf(d Download) checkpoint.Key {
+func keyOf(d Download) checkpoint.Key { return keyFor(d, "") }
+
+// keyFor is the key of what is done to the file; "" means an ordinary download.
+func keyFor(d Download, what string) checkpoint.Key {
 	dir, err := filepath.Abs(d.Dir.Name())
 	if err != nil {
 		dir = d.Dir.Name()
 	}
 	return checkpoint.Key{
-		Target: checkpoint.TargetOf(dir), Chat: d.File.Origin.Peer.MarkedID(),
+		Target: checkpoint.TargetOf(dir + what), Chat: d.File.Origin.Peer.MarkedID(),
 		Message: d.File.Origin.MessageID, Document: d.File.ID,
 	}
 }
@@ -111,6 +118,9 @@ func (d *download) open(ctx context.Context) (opened, error) {
 		if err := d.run.commits.wait(nil, func(*checkpoint.Batch) {}); err != nil {
 			return opened{}, err
 		}
+	}
+	if d.d.Repair != nil {
+		return d.openRepair(ctx)
 	}
 	cp := d.run.o.Checkpoint
 	done, found, err := cp.Done(d.key)
@@ -252,6 +262,9 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 	if err != nil {
 		return FileResult{}, lost(fmt.Errorf("hash: %w", err))
 	}
+	if d.d.Repair != nil {
+		return d.finishRepair(sum)
+	}
 	if d.run.o.VerifyServer {
 		if err := d.verifyServer(ctx); err != nil {
 			return FileResult{}, err
@@ -273,8 +286,12 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 // record has the finished file recorded, once its name is durable.
 func (d *download) record(entry link, sum [32]byte) error {
 	return d.run.commits.wait(entry, func(b *checkpoint.Batch) {
-		b.Finish(d.key, checkpoint.Done{Path: d.path, Size: d.size, SHA256: sum, At: time.Now().UTC()})
+		b.Finish(d.key, d.done(sum))
 	})
+}
+
+func (d *download) done(sum [32]byte) checkpoint.Done {
+	return checkpoint.Done{Path: d.path, Size: d.size, SHA256: sum, At: time.Now().UTC(), PartSize: d.partSize}
 }
 
 // markBegun records the download, if that has not been done. Only the

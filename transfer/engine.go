@@ -41,7 +41,12 @@ type Engine struct {
 
 // New returns an engine that works for a client. The engine does not close
 // client or checkpoint.
-func New(c *telegram.Client, o Options) *Engine { return NewFor(client{c}, o) }
+func New(c *telegram.Client, o Options) *Engine {
+	if u := c.User(); u != nil {
+		o.Premium = o.Premium || u.Premium
+	}
+	return NewFor(client{c}, o)
+}
 
 // NewFor is New for what stands in for a client.
 func NewFor(tg Telegram, o Options) *Engine {

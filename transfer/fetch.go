@@ -24,22 +24,25 @@ func (p *fetched) release()    { p.resp.Release() }
 // store writes the part and has it marked. Of a file that bears its final name
 // already nothing is written: the part must be there.
 func (p *fetched) store() error {
-	d, n := p.d, p.n
-	if d.found != nil {
-		return d.compare(n, p.data)
+	if p.d.found != nil {
+		return p.d.compare(p.n, p.data)
 	}
-	d.run.commits.admit(p.size())
-	err := d.sink.writeAt(p.data, d.offset(n))
+	return p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli))
+}
+
+// put writes a part and has it marked. data is not kept.
+func (d *download) put(n int, data []byte, crc uint32) error {
+	d.run.commits.admit(int64(len(data)))
+	err := d.sink.writeAt(data, d.offset(n))
 	if isFull(err) {
-		err = d.run.whenRoom(func() error { return d.sink.writeAt(p.data, d.offset(n)) })
+		err = d.run.whenRoom(func() error { return d.sink.writeAt(data, d.offset(n)) })
 	}
 	if err != nil {
-		d.run.commits.withdraw(p.size())
+		d.run.commits.withdraw(int64(len(data)))
 		return err
 	}
-	crc := crc32.Checksum(p.data, castagnoli)
-	d.hash.offer(n, p.data)
-	d.run.commits.mark(d.sink, p.size(), func(b *checkpoint.Batch) {
+	d.hash.offer(n, data)
+	d.run.commits.mark(d.sink, int64(len(data)), func(b *checkpoint.Batch) {
 		d.markBegun(b)
 		b.Mark(d.key, n, crc)
 	})

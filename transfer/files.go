@@ -14,14 +14,19 @@ func (r *run) add(j job) {
 	info := j.info()
 	r.filesKnown++
 	r.bytesKnown += info.size
-	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()})
+	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()}, r.o.Order.priority(info.size))
 }
 
-func (r *run) enqueue(e *entry) {
+func (r *run) enqueue(e *entry, priority int64) {
 	r.nextID++
 	e.id = r.nextID
 	r.files[e.id] = e
-	r.feed(scheduler.Add{File: e.id, Route: e.route(), Size: e.info().size})
+	route := e.route()
+	if err := r.heldTooLong(route); err != nil {
+		r.fail(err) // it would not even be opened before
+		return
+	}
+	r.feed(scheduler.Add{File: e.id, Route: route, Size: e.info().size, Priority: priority})
 }
 
 // start opens a file.
@@ -70,6 +75,9 @@ func (r *run) opened(e *entry, o opened, err error) {
 	case r.fatal != nil || !r.current(e):
 		return
 	case errors.As(err, &target):
+		r.fail(err)
+		return
+	case err != nil && endsRun(err):
 		r.fail(err)
 		return
 	case err != nil:
@@ -260,6 +268,6 @@ func (r *run) unuse(e *entry) {
 	case e.again && r.fatal == nil:
 		e.again = false
 		r.leave(e)
-		r.enqueue(e)
+		r.enqueue(e, again)
 	}
 }

@@ -26,7 +26,9 @@ func (r *run) remember(now time.Time) error {
 		return err
 	}
 	for _, w := range waits {
-		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until})
+		scope := scheduler.Scope{DC: w.DC, Method: w.Method}
+		r.core.Handle(now, scheduler.Hold{Scope: scope, Until: w.Until, Premium: w.Premium})
+		r.held[scope] = w.Until
 	}
 	limits, err := r.o.Checkpoint.Limits()
 	if err != nil {
@@ -41,6 +43,16 @@ func (r *run) remember(now time.Time) error {
 		}})
 	}
 	return nil
+}
+
+// heldTooLong is the error of a run that needs a route which an earlier run has
+// found closed for longer than is waited; nil if it is not.
+func (r *run) heldTooLong(route scheduler.Route) error {
+	left := time.Until(r.held[scheduler.Scope{DC: route.DC, Method: route.Method}])
+	if r.o.MaxWait <= 0 || left <= r.o.MaxWait {
+		return nil
+	}
+	return &WaitError{DC: route.DC, Method: route.Method, Wait: left.Round(time.Second)}
 }
 
 // learned notes what the server has taught about a limit, and has it recorded.
@@ -102,7 +114,7 @@ func (r *run) floodWait(w scheduler.Wait) {
 		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
 	})
 	r.commits.do(func(b *checkpoint.Batch) {
-		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until})
+		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until, Premium: w.Premium})
 	})
 	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
 		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})

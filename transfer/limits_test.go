@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +39,57 @@ func TestUserLimits(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOrder: files begin in the order that was asked for.
+func TestOrder(t *testing.T) {
+	tests := []struct {
+		order Order
+		want  []int64
+	}{
+		{Listed, []int64{1, 2, 3, 4}},
+		{Smallest, []int64{1, 3, 4, 2}},
+		{Largest, []int64{1, 2, 4, 3}},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			// The first one begins before the others are listed.
+			for id, size := range map[int64]int{1: 5 * mib, 2: 4 * mib, 3: 2 * mib, 4: 3 * mib} {
+				b.add(id, size, 2)
+			}
+			b.opts.Transfers, b.opts.Order = 1, tt.order
+			b.mustDownload()
+			var got []int64
+			for _, e := range b.events {
+				if s, ok := e.(FileStarted); ok {
+					got = append(got, s.ID)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("order %d: %v, want %v", tt.order, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestTier: Premium accounts get twice the connections and upload parts,
+// unless they were set.
+func TestTier(t *testing.T) {
+	tests := []struct {
+		o                  Options
+		connections, parts int
+	}{
+		{Options{}, 4, 4000},
+		{Options{Premium: true}, 8, 8000},
+		{Options{Premium: true, Connections: 3, MaxUploadParts: 10}, 3, 10},
+	}
+	for _, tt := range tests {
+		o, err := tt.o.withDefaults()
+		if err != nil || o.Connections != tt.connections || o.MaxUploadParts != tt.parts {
+			t.Errorf("%+v: %d connections, %d parts, %v; want %d and %d", tt.o, o.Connections, o.MaxUploadParts, err, tt.connections, tt.parts)
+		}
 	}
 }
 
@@ -129,6 +182,31 @@ func TestReferencesAreRenewedAhead(t *testing.T) {
 		report := b.mustDownload()
 		if failures != 1 || report.ReferenceRefreshes < 4 {
 			t.Errorf("%d requests with an expired reference, %d refreshes; want 1, and one every nine minutes", failures, report.ReferenceRefreshes)
+		}
+	})
+}
+
+// A wait that an earlier run has met counts for the next one: it too ends at
+// once if that is longer than allowed.
+func TestRecalledWaitTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 10, 2)
+		var batch checkpoint.Batch
+		batch.PutWait(checkpoint.Wait{DC: 2, Method: getFileMethod, Until: time.Now().Add(time.Hour)})
+		if err := b.cp.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+		b.opts.MaxWait = 10 * time.Minute
+		start := time.Now()
+		var wait *WaitError
+		_, err := b.download(b.all())
+		if took := time.Since(start); !errors.As(err, &wait) || wait.Wait != time.Hour || took > time.Minute || len(b.getFiles()) > 0 {
+			t.Errorf("%v after %v and %d requests; want a WaitError at once", err, took, len(b.getFiles()))
+		}
+		b.opts.MaxWait = 2 * time.Hour
+		if report, err := b.download(b.all()); err != nil || report.FilesDone != 1 || time.Since(start) < time.Hour {
+			t.Errorf("%v, %+v after %v; want the file after an hour", err, report.Counters, time.Since(start))
 		}
 	})
 }

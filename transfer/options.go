@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
@@ -23,9 +24,15 @@ type Options struct {
 	// Checkpoint remembers parts and finished files between runs. nil:
 	// nothing is remembered. *checkpoint.Store is one.
 	Checkpoint Checkpoint
+	// Premium says that the account has Telegram Premium, to which the servers
+	// give more; New finds it out. It doubles the defaults of Connections and
+	// MaxUploadParts.
+	Premium bool
 	// Connections is how many connections each DC may get. A run begins with
 	// fewer and adds some as long as they make it faster. Default 4.
 	Connections int
+	// Order is the order in which files begin. Default: as they are listed.
+	Order Order
 	// Limits returns the user's limits at a moment, and when they change next
 	// (the zero time: never). nil: no limits.
 	Limits func(now time.Time) (Limits, time.Time)
@@ -36,8 +43,8 @@ type Options struct {
 	// Default 1 MiB.
 	PartSize int
 	// MaxWait is the longest flood wait that is waited out. A longer one ends
-	// the run with a *WaitError; everything fetched is kept. Default: any wait
-	// is waited out.
+	// the run with a *WaitError; everything fetched is kept. What is left of a
+	// wait that an earlier run has met counts too. Default: any wait is waited out.
 	MaxWait time.Duration
 	// VerifyServer compares each finished download with the hashes that the
 	// server has of it (upload.getFileHashes), at the price of some requests.
@@ -48,16 +55,19 @@ type Options struct {
 	// ProgressInterval is the time between two Progress events. Default
 	// 500 ms.
 	ProgressInterval time.Duration
-	// MaxUploadParts is how many parts an upload may have: 4000, or 8000 for
-	// Premium accounts. Default 4000.
+	// MaxUploadParts is how many parts an upload may have. Default 4000.
 	MaxUploadParts int
 	// Log gets what only matters to who looks for a fault. nil: nobody.
 	Log *slog.Logger
 }
 
 func (o Options) withDefaults() (Options, error) {
+	tier := 1
+	if o.Premium {
+		tier = 2
+	}
 	if o.Connections <= 0 {
-		o.Connections = 4
+		o.Connections = 4 * tier
 	}
 	if o.Transfers <= 0 {
 		o.Transfers = 4
@@ -74,7 +84,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.ProgressInterval = 500 * time.Millisecond
 	}
 	if o.MaxUploadParts <= 0 {
-		o.MaxUploadParts = 4000
+		o.MaxUploadParts = 4000 * tier
 	}
 	if o.Events == nil {
 		o.Events = func(Event) {}
@@ -85,6 +95,33 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+// An Order says which files begin first, of those that are listed and wait: up
+// to some thousands.
+type Order uint8
+
+// The orders.
+const (
+	Listed Order = iota
+	Smallest
+	Largest
+)
+
+// again is the priority of files that have begun and must be queued once more:
+// they are open, and nearly done.
+const again = math.MaxInt64
+
+// priority is that of a file of a size.
+func (o Order) priority(size int64) int64 {
+	switch o {
+	case Smallest:
+		return -size
+	case Largest:
+		return size
+	default:
+		return 0
+	}
+}
+
 // A Download is one file to fetch.
 type Download struct {
 	File telegram.File
@@ -92,18 +129,33 @@ type Download struct {
 	// stays the caller's, who closes it after the run.
 	Dir *os.Root
 	// Path is the file's name below Dir, with slashes. Folders are made. An
-	// existing file is never replaced; if the checkpoint does not know it, it
-	// is proven to be the one wanted, or else the download fails with
-	// ErrExists. "": SafeName(File.Name).
+	// existing file is never replaced, unless by Repair; if the checkpoint does
+	// not know it, it is proven to be the one wanted, or else the download fails
+	// with ErrExists. "": SafeName(File.Name).
 	Path string
 	// SHA256 is what an earlier run has found the content to have, if that is
 	// known from elsewhere than the checkpoint; else zero. A file of that hash
 	// under its final name is complete.
 	SHA256 [32]byte
+	// Repair, if not nil, makes good a file that was complete once and is
+	// damaged or missing now.
+	Repair *Repair
 	// Finished, if not nil, is called once the file is complete under its name
 	// (or was so before: then Skipped is set), before FileDone is sent. Its
 	// error fails the file. It is called by one goroutine at a time.
 	Finished func(FileResult) error
+}
+
+// A Repair says what a file must be again. What is still good of the file is
+// copied to NAME.part, only the rest is fetched, and once the whole has the
+// right hash it takes the file's place in one step. Until then, and if the
+// server has other content now (ErrDiffers), the file stays as it is.
+//
+// What is good is told by the checksums in the checkpoint, or else by the hashes
+// that the server states (upload.getFileHashes); if there are neither,
+// everything is fetched. A repair that was cut short goes on where it was.
+type Repair struct {
+	SHA256 [32]byte // of the whole content, as a manifest has it
 }
 
 // An Upload is one file to send.
@@ -113,6 +165,11 @@ type Upload struct {
 	To       telegram.Peer
 	Caption  string
 	MimeType string // "": found by looking at the content
+	// Job names the command that the upload belongs to. In all runs of one job
+	// a file is sent once, for as long as its content does not change: later
+	// runs skip it. The checkpoint remembers that until it is told to forget
+	// the job. "": every run sends the file.
+	Job string
 	// Finished, if not nil, is called once the message is sent; see
 	// Download.Finished.
 	Finished func(FileResult) error
@@ -138,6 +195,8 @@ var (
 	ErrEmpty = errors.New("transfer: Telegram takes no empty files")
 	// ErrTooBig says that a source has more parts than the account may send.
 	ErrTooBig = errors.New("transfer: file is too big for this account")
+	// ErrDiffers says that what the server has is not what a repair must make.
+	ErrDiffers = errors.New("transfer: the server has other content now; what is there was kept")
 	// ErrHash says that bytes do not have the hash that the server states.
 	ErrHash = errors.New("transfer: content does not match the server's hash")
 )

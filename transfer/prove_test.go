@@ -22,18 +22,6 @@ func noHashes(r request) (tl.Object, error, bool) {
 	return nil, nil, false
 }
 
-// hashCalls is how often the server was asked for hashes.
-func (b *bench) hashCalls() (n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, r := range b.requests {
-		if _, ok := r.q.(*api.UploadGetFileHashesRequest); ok {
-			n++
-		}
-	}
-	return n
-}
-
 // TestAdoptWithoutRecord finds files under their final names when the
 // checkpoint was lost (faults 45): they are proven and adopted, or left alone.
 func TestAdoptWithoutRecord(t *testing.T) {

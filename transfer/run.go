@@ -105,7 +105,8 @@ type run struct {
 	meter      meter
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
-	limitsEnd  time.Time // when to ask for the user's limits again
+	held       map[scheduler.Scope]time.Time // until when earlier runs were told to wait
+	limitsEnd  time.Time                     // when to ask for the user's limits again
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
@@ -152,6 +153,7 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 		opens:    make(chan struct{}, maxOpen),
 		files:    make(map[scheduler.FileID]*entry),
 		attempts: make(map[scheduler.AttemptID]*attempt),
+		held:     make(map[scheduler.Scope]time.Time),
 		started:  now,
 		core: scheduler.New(scheduler.Config{
 			Transfers: e.opts.Transfers, Connections: e.opts.Connections, Seed: uint64(now.UnixNano()),

@@ -167,6 +167,20 @@ func (s *sink) lose(err error) {
 // publish gives the file its final name, unless that is taken. The file has to
 // be synced before, and the entry s.entry after.
 func (s *sink) publish() error {
+	if err := s.complete(); err != nil {
+		return err
+	}
+	s.entry = newLink(s.dir)
+	err := s.dir.fs.RenameNew(s.name+partSuffix, s.name)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrExists, s.name)
+	}
+	return err
+}
+
+// complete fails unless the unfinished file has the right size and still bears
+// its name.
+func (s *sink) complete() error {
 	fi, err := s.file.Stat()
 	if err != nil {
 		return err
@@ -183,12 +197,7 @@ func (s *sink) publish() error {
 	if !s.dir.fs.SameFile(fi, now) {
 		return fmt.Errorf("%w: %s was replaced", ErrExists, part)
 	}
-	s.entry = newLink(s.dir)
-	err = s.dir.fs.RenameNew(part, s.name)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s", ErrExists, s.name)
-	}
-	return err
+	return nil
 }
 
 // unpublish takes the final name back, since it could not be made durable.

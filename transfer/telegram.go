@@ -48,7 +48,9 @@ type Checkpoint interface {
 	Commit(*checkpoint.Batch) error
 	Download(checkpoint.Key) (checkpoint.Download, bool, error)
 	Done(checkpoint.Key) (checkpoint.Done, bool, error)
+	Checksums(checkpoint.Key) (map[int]uint32, error)
 	Upload(checkpoint.UploadKey) (checkpoint.Upload, bool, error)
+	Sent(job string, k checkpoint.UploadKey) (checkpoint.Sent, bool, error)
 	Waits(now time.Time) ([]checkpoint.Wait, error)
 	Limits() ([]checkpoint.Limit, error)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -62,6 +63,9 @@ func newUpload(r *run, u Upload) job {
 	if err != nil {
 		path = u.Path
 	}
+	if u.Job != "" { // each job sends a message of its own
+		path = u.Job + "\x00" + path
+	}
 	return &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{
 		Source: checkpoint.TargetOf(path), Chat: u.To.MarkedID(),
 	}}
@@ -89,8 +93,9 @@ func (u *upload) route() scheduler.Route {
 
 func (u *upload) open(ctx context.Context) (opened, error) {
 	if u.file == nil {
-		if err := u.openSource(); err != nil {
-			return opened{}, err
+		missing := u.openSource()
+		if res, err := u.sentBefore(missing); err != nil || res != nil {
+			return opened{done: res}, err
 		}
 		if err := u.load(); err != nil {
 			return opened{}, err
@@ -134,6 +139,30 @@ func (u *upload) openSource() error {
 	u.since = identify(fi)
 	u.hash = newFrontier(f, size, uploadPartSize)
 	return nil
+}
+
+// sentBefore is the message that an earlier run of the job has sent of the same
+// content; nil if there is none. A source that could not be opened counts as
+// sent if it is gone: people clear away what they have sent.
+func (u *upload) sentBefore(openErr error) (*FileResult, error) {
+	gone := errors.Is(openErr, fs.ErrNotExist)
+	if u.u.Job == "" || openErr != nil && !gone {
+		return nil, openErr
+	}
+	s, found, err := u.run.o.Checkpoint.Sent(u.u.Job, u.key)
+	if err != nil || !found || !gone && !s.Source.Equal(u.since) {
+		return nil, errors.Join(err, openErr)
+	}
+	res := u.result(s)
+	return &res, nil
+}
+
+// result is the outcome of an upload whose message is sent.
+func (u *upload) result(s checkpoint.Sent) FileResult {
+	return FileResult{
+		ID: s.Document, Path: u.u.Path, Size: s.Source.Size, SHA256: s.SHA256, MessageID: s.Message, Date: s.At,
+		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message},
+	}
 }
 
 // load goes on with what an earlier run has sent of the same content, or
@@ -288,16 +317,14 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if errors.As(err, &missing) {
 		return FileResult{}, u.lose(missing.Part)
 	}
-	if err != nil && id == 0 {
+	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
 		return FileResult{}, err
 	}
-	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.ForgetUpload(u.key) }); err != nil {
+	record := checkpoint.Sent{Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC()}
+	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.FinishUpload(u.key, u.u.Job, record) }); err != nil {
 		return FileResult{}, err
 	}
-	res := FileResult{
-		ID: sent.ID, Path: u.u.Path, Size: u.since.Size, SHA256: sum, MessageID: id, Date: time.Now().UTC(),
-		Origin: telegram.Origin{Peer: u.u.To, MessageID: id},
-	}
+	res := u.result(record)
 	return res, u.run.tell(u, res)
 }
 

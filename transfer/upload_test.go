@@ -305,3 +305,82 @@ func TestUploadFlood(t *testing.T) {
 		}
 	})
 }
+
+// TestJobSendsOnce: in all runs of a job a file is sent once, as long as it is
+// the same file.
+func TestJobSendsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		path, data := b.source("a", 3*mib)
+		u := upTo(path)
+		u.Job = "j1"
+		first := b.mustUpload(data, u)
+		again := func(what string, u Upload, done, skipped int) {
+			t.Helper()
+			var res FileResult
+			u.Finished = func(r FileResult) error { res = r; return nil }
+			report, err := b.upload(t.Context(), u)
+			if err != nil || report.FilesDone != done || report.FilesSkipped != skipped {
+				t.Fatalf("%s: %v, %+v, %v; want %d done, %d skipped", what, err, report.Counters, report.Failed, done, skipped)
+			}
+			if skipped > 0 && (res.MessageID != first.Done[0].MessageID || res.SHA256 != sumOf(data) || report.BytesReceived != 0) {
+				t.Errorf("%s: %+v, %d bytes sent; want the message of the first run", what, res, report.BytesReceived)
+			}
+		}
+		again("the same", u, 0, 1)
+		other := u
+		other.Job = "j2"
+		again("another job", other, 1, 0)
+		other.Job = ""
+		again("no job", other, 1, 0)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		again("source cleared away", u, 0, 1)
+		b.source("a", 3*mib)
+		again("source written anew", u, 1, 0)
+	})
+}
+
+// A message that was sent before, but cannot be found, is sent all the same.
+func TestAlreadySent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		path, _ := b.source("a", 100)
+		b.onSend = func(telegram.Uploaded) error { return telegram.ErrAlreadySent }
+		u := upTo(path)
+		u.Job = "j"
+		report, err := b.upload(t.Context(), u)
+		if err != nil || report.FilesDone != 1 || report.Done[0].MessageID != 0 {
+			t.Fatalf("%v, %+v; want it done without a message id", err, report)
+		}
+		if report, err = b.upload(t.Context(), u); err != nil || report.FilesSkipped != 1 {
+			t.Errorf("again: %v, %+v; want it skipped", err, report.Counters)
+		}
+	})
+}
+
+// Two jobs that send the same file to the same chat send a message each, even
+// if the first did not live to hear of its own.
+func TestJobsSendApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		path, data := b.source("a", 100)
+		u := upTo(path)
+		u.Job = "j1"
+		var tried int64
+		b.onSend = func(u telegram.Uploaded) error { tried = u.RandomID; return errors.New("the answer was lost") }
+		if report, err := b.upload(t.Context(), u); err != nil || report.FilesFailed != 1 {
+			t.Fatalf("%v, %+v; want it failed", err, report.Counters)
+		}
+		b.onSend = nil
+		u.Job = "j2"
+		if b.mustUpload(data, u); b.sent[0].RandomID == tried {
+			t.Error("the second job used the first one's random id")
+		}
+		u.Job = "j1"
+		if b.mustUpload(data, u); b.sent[1].RandomID != tried {
+			t.Error("the first job used a new random id")
+		}
+	})
+}

@@ -3,6 +3,7 @@
 package checkpointtest
 
 import (
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -20,6 +21,9 @@ type Checkpoint interface {
 	Upload(checkpoint.UploadKey) (checkpoint.Upload, bool, error)
 	Waits(now time.Time) ([]checkpoint.Wait, error)
 	Limits() ([]checkpoint.Limit, error)
+	Checksums(checkpoint.Key) (map[int]uint32, error)
+	Jobs() ([]checkpoint.Job, error)
+	Sent(job string, k checkpoint.UploadKey) (checkpoint.Sent, bool, error)
 }
 
 // Run checks an implementation. open returns an empty checkpoint; reopen, if
@@ -33,6 +37,8 @@ func Run(t *testing.T, open func(*testing.T) Checkpoint, reopen func(*testing.T,
 	t.Run("Upload", func(t *testing.T) { testUpload(t, open(t), reopen) })
 	t.Run("Limits", func(t *testing.T) { testLimits(t, open(t), reopen) })
 	t.Run("Waits", func(t *testing.T) { testWaits(t, open(t), reopen) })
+	t.Run("Checksums", func(t *testing.T) { testChecksums(t, open(t), reopen) })
+	t.Run("Jobs", func(t *testing.T) { testJobs(t, open(t), reopen) })
 	t.Run("Range", func(t *testing.T) { testRange(t, open(t)) })
 	t.Run("Random", func(t *testing.T) { testRandom(t, open(t), reopen) })
 }
@@ -181,6 +187,7 @@ func testRandom(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 	type entry struct {
 		parts map[int]uint32
 		done  bool
+		sums  bool // done, and the parts are the checksums
 	}
 	model := make(map[checkpoint.Key]*entry)
 	const size, partSize = 700, 1
@@ -197,8 +204,13 @@ func testRandom(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 				b.Forget(k)
 				delete(model, k)
 			case op == 2:
-				b.Finish(k, checkpoint.Done{Size: size})
-				model[k] = &entry{done: true}
+				sums := rng.IntN(3) > 0 && !e.done
+				d := checkpoint.Done{Size: size}
+				if sums {
+					d.PartSize = partSize
+				}
+				b.Finish(k, d)
+				model[k] = &entry{parts: e.parts, done: true, sums: sums}
 			case e.done:
 			case op < 6:
 				part := rng.IntN(size)
@@ -223,6 +235,10 @@ func testRandom(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 			}
 			if _, found, err := c.Done(k); err != nil || found != e.done {
 				t.Fatalf("round %d: Done(%v) = %v, %v; want %v", round, k, found, err, e.done)
+			}
+			sums, err := c.Checksums(k)
+			if want := len(e.parts); err != nil || e.sums && !maps.Equal(sums, e.parts) || !e.sums && len(sums) > 0 {
+				t.Fatalf("round %d: Checksums(%v) = %v, %v; want the %d marked, if they were kept: %v", round, k, sums, err, want, e.sums)
 			}
 		}
 	}

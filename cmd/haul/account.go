@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,7 +22,8 @@ import (
 type account struct {
 	store  *checkpoint.Store
 	vault  *vault.Vault
-	client *telegram.Client
+	client *telegram.Client // nil while not connected
+	log    *slog.Logger
 	closes []func()
 }
 
@@ -46,30 +48,59 @@ const (
 
 // openAccount opens the account that the flags name, and connects.
 func openAccount(c *cli.Context) (*account, error) {
-	name := c.String("account")
-	if !accountName.MatchString(name) {
-		return nil, usagef("--account %q: use letters, digits, - and _", name)
+	cfg, err := clientConfig(c)
+	if err != nil {
+		return nil, err
 	}
+	a, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.dial(c.Context, cfg); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// clientConfig is how the flags say to connect, but for what the account has.
+func clientConfig(c *cli.Context) (telegram.Config, error) {
 	if c.String("datacenters") == "" {
-		return nil, telegram.ErrNoDatacenters
+		return telegram.Config{}, telegram.ErrNoDatacenters
 	}
 	datacenters, err := telegram.LoadDatacenters(c.String("datacenters"))
 	if err != nil {
-		return nil, usagef("%w", err)
+		return telegram.Config{}, usagef("%w", err)
 	}
 	appID, appHash := c.Int("app-id"), c.String("app-hash")
 	if datacenters.Test && appID == 0 {
 		appID, appHash = testAppID, testAppHash
 	}
 	if appID <= 0 || appHash == "" {
-		return nil, usagef("an app id and hash of your own are needed: get them at my.telegram.org, " +
+		return telegram.Config{}, usagef("an app id and hash of your own are needed: get them at my.telegram.org, " +
 			"\"API development tools\", and set HAUL_APP_ID and HAUL_APP_HASH")
+	}
+	return telegram.Config{
+		AppID: appID, AppHash: appHash, Datacenters: datacenters, PFS: c.Bool("pfs"), AppVersion: version, MaxFloodWait: maxFlood(c),
+		OnFloodWait: func(method string, dc int, wait time.Duration) {
+			if !c.Bool("json") && !c.Bool("quiet") {
+				_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
+			}
+		},
+	}, nil
+}
+
+// openStore opens the account that the flags name, without connecting.
+func openStore(c *cli.Context) (*account, error) {
+	name := c.String("account")
+	if !accountName.MatchString(name) {
+		return nil, usagef("--account %q: use letters, digits, - and _", name)
 	}
 	log, closeLog, err := logger(c)
 	if err != nil {
 		return nil, err
 	}
-	a := &account{closes: []func(){closeLog}}
+	a := &account{log: log, closes: []func(){closeLog}}
 	dir, err := storeDir(c)
 	if err == nil {
 		err = a.open(filepath.Join(dir, "accounts", name))
@@ -81,20 +112,26 @@ func openAccount(c *cli.Context) (*account, error) {
 	if path, why := a.store.SetAside(); path != "" && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %v\nhaul: it was set aside as %s; what is on disk will be looked through instead\n", why, path)
 	}
-	a.client, err = telegram.Dial(c.Context, telegram.Config{
-		AppID: appID, AppHash: appHash, Session: a.vault, Datacenters: datacenters, PFS: c.Bool("pfs"),
-		AppVersion: version, Log: log, MaxFloodWait: maxFlood(c),
-		OnFloodWait: func(method string, dc int, wait time.Duration) {
-			if !c.Bool("json") && !c.Bool("quiet") {
-				_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
-			}
-		},
-	})
-	if err != nil {
-		a.close()
-		return nil, err
-	}
 	return a, nil
+}
+
+// dial connects the account, anew if it is connected.
+func (a *account) dial(ctx context.Context, cfg telegram.Config) error {
+	a.hangUp()
+	cfg.Session, cfg.Log = a.vault, a.log
+	client, err := telegram.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	a.client = client
+	return nil
+}
+
+func (a *account) hangUp() {
+	if a.client != nil {
+		_ = a.client.Close()
+		a.client = nil
+	}
 }
 
 // maxFlood is the longest flood wait that is waited out.
@@ -123,9 +160,7 @@ func (a *account) signedIn() error {
 }
 
 func (a *account) close() {
-	if a.client != nil {
-		_ = a.client.Close()
-	}
+	a.hangUp()
 	if a.store != nil {
 		_ = a.store.Close()
 	}

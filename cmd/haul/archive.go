@@ -21,7 +21,8 @@ import (
 func transferFlags() []cli.Flag {
 	return []cli.Flag{
 		intFlag("transfers", 4, "files at once", "l"),
-		intFlag("connections", 4, "connections to each data center, at most; fewer are used if they do as well", "t"),
+		intFlag("connections", 0, "connections to each data center, at most (default: 4, or 8 with Premium); fewer are used if they do as well", "t"),
+		stringFlag("order", "listed", "which files begin first: listed, smallest or largest"),
 		stringFlag("bwlimit", "", "bandwidth as rclone takes it: 10M, 1M:10M (up:down), or a timetable \"08:00,512k 19:00,off\""),
 		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
@@ -29,18 +30,23 @@ func transferFlags() []cli.Flag {
 	}
 }
 
-// engine makes the engine that the flags ask for.
-func engine(c *cli.Context, a *account, show display) (*transfer.Engine, error) {
-	if c.Int("transfers") < 1 || c.Int("connections") < 1 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
+// engine makes the engine that the flags ask for, and tells events of what it does.
+func engine(c *cli.Context, a *account, events func(transfer.Event)) (*transfer.Engine, error) {
+	if c.Int("transfers") < 1 || c.Int("connections") < 0 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
 		return nil, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
 	}
 	limits, err := userLimits(c)
 	if err != nil {
 		return nil, err
 	}
+	orders := map[string]transfer.Order{"listed": transfer.Listed, "smallest": transfer.Smallest, "largest": transfer.Largest}
+	order, known := orders[c.String("order")]
+	if !known {
+		return nil, usagef("--order %q: want listed, smallest or largest", c.String("order"))
+	}
 	return transfer.New(a.client, transfer.Options{
 		Limits: limits, Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
-		VerifyServer: c.Bool("verify-server"), Events: show.event,
+		Order: order, VerifyServer: c.Bool("verify-server"), Events: events,
 	}), nil
 }
 
@@ -78,37 +84,47 @@ func outcome(c *cli.Context, r *transfer.Report, err error) error {
 	return nil
 }
 
+func archiveJob() jobKind {
+	return jobKind{
+		command: "archive",
+		what: func() []cli.Flag {
+			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...)
+		},
+		check: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usagef("which chat? haul archive @name -d DIR")
+			}
+			return nil
+		},
+		normal: normalChat,
+		run:    archiveChats,
+	}
+}
+
 func archiveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "archive", Usage: "archive the media and messages of chats", ArgsUsage: "CHAT...", OnUsageError: usageError,
 		Description: "Each chat gets a folder below DIR with its files, manifest.jsonl and messages.jsonl. Running\n" +
 			"it again moves only what is missing.\n\nExample:\n   haul --datacenters dc.json archive @bigchannel -d out --type photo,video",
-		Flags: append(append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...), transferFlags()...),
-		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("which chat? haul archive @name -d DIR")
-			}
-			return withAccount(c, func(ctx context.Context, a *account) error {
-				s, err := parseSelection(c)
-				if err != nil {
-					return err
-				}
-				return archiveChats(ctx, c, a, s)
-			})
-		},
+		Flags:  archiveJob().flags(),
+		Action: archiveJob().action,
 	}
 }
 
-// archiveChats archives the chats of the command line in one run.
-func archiveChats(ctx context.Context, c *cli.Context, a *account, s *selection) (err error) {
+// archiveChats archives the chats of a job in one run.
+func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
+	s, err := parseSelection(c)
+	if err != nil {
+		return err
+	}
 	var folders []*archive.Archive
 	defer func() {
 		for _, f := range folders {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	peers := make([]telegram.Peer, c.NArg())
-	for i, name := range c.Args().Slice() {
+	peers := make([]telegram.Peer, len(j.args))
+	for i, name := range j.args {
 		if peers[i], err = a.client.Resolve(ctx, name); err != nil {
 			return err
 		}
@@ -122,8 +138,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, s *selection)
 		}
 	}
 	show := newDisplay(c)
-	e, err := engine(c, a, show)
+	e, err := engine(c, a, j.watch(show))
 	if err != nil {
+		return err
+	}
+	if err := j.begin(); err != nil {
 		return err
 	}
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
@@ -166,28 +185,41 @@ func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *se
 	}
 }
 
+func dlJob() jobKind {
+	return jobKind{
+		command: "dl",
+		what: func() []cli.Flag {
+			return []cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}
+		},
+		check: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
+			}
+			return nil
+		},
+		normal: normalLink,
+		run:    download,
+	}
+}
+
 func dlCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of given messages", ArgsUsage: "LINK...", OnUsageError: usageError,
 		Description: "Example:\n   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out",
-		Flags:       append([]cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}, transferFlags()...),
-		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
-			}
-			return withAccount(c, func(ctx context.Context, a *account) error { return download(ctx, c, a) })
-		},
+		Flags:       dlJob().flags(),
+		Action:      dlJob().action,
 	}
 }
 
-func download(ctx context.Context, c *cli.Context, a *account) error {
+// download fetches the files of the messages that a job names.
+func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 	root, err := openDir(c.String("dir"))
 	if err != nil {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing is written through it
 	var files []telegram.File
-	for _, link := range c.Args().Slice() {
+	for _, link := range j.args {
 		peer, ids, err := a.client.ParseMessageLink(ctx, link)
 		if err != nil {
 			return fmt.Errorf("%s: %w", link, err)
@@ -204,8 +236,11 @@ func download(ctx context.Context, c *cli.Context, a *account) error {
 		}
 	}
 	show := newDisplay(c)
-	e, err := engine(c, a, show)
+	e, err := engine(c, a, j.watch(show))
 	if err != nil {
+		return err
+	}
+	if err := j.begin(); err != nil {
 		return err
 	}
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
@@ -221,37 +256,53 @@ func download(ctx context.Context, c *cli.Context, a *account) error {
 	return outcome(c, report, err)
 }
 
+func upJob() jobKind {
+	return jobKind{
+		command: "up",
+		what: func() []cli.Flag {
+			return []cli.Flag{
+				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
+				stringFlag("caption", "", "caption of each message"),
+			}
+		},
+		check: func(c *cli.Context) error {
+			if c.NArg() == 0 || c.String("to") == "" {
+				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
+			}
+			return nil
+		},
+		normal: absolute,
+		run:    uploadFiles,
+	}
+}
+
 func upCommand() *cli.Command {
 	return &cli.Command{
 		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and send each as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
 		Description: "An upload that was cut short goes on where it was, and sends one message.\n\nExample:\n" +
 			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
-			stringFlag("caption", "", "caption of each message"),
-		}, transferFlags()...),
-		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 || c.String("to") == "" {
-				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
-			}
-			return withAccount(c, func(ctx context.Context, a *account) error { return uploadFiles(ctx, c, a) })
-		},
+		Flags:  upJob().flags(),
+		Action: upJob().action,
 	}
 }
 
-func uploadFiles(ctx context.Context, c *cli.Context, a *account) error {
+// uploadFiles sends the files that a job names and has not sent yet.
+func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
 	peer, err := a.client.Resolve(ctx, c.String("to"))
 	if err != nil {
 		return err
 	}
 	show := newDisplay(c)
-	e, err := engine(c, a, show)
+	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
 	}
+	if err := j.begin(); err != nil {
+		return err
+	}
 	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
-		for _, path := range c.Args().Slice() {
-			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption")}, nil) {
+		for _, path := range j.args {
+			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption"), Job: j.record.ID}, nil) {
 				return
 			}
 		}
@@ -267,6 +318,9 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account) error {
 
 // messageName is the link of a message, if it has one.
 func messageName(p telegram.Peer, id int) string {
+	if id == 0 { // sent by an earlier run that was killed, and not found again
+		return "of unknown number"
+	}
 	if p.Username != "" {
 		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
 	}

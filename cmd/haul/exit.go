@@ -13,6 +13,7 @@ import (
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // Exit codes; README.md lists them. A run that leaves anything undone never ends with 0.
@@ -65,11 +66,19 @@ func explain(err error) (code int, hint string) {
 		locked *checkpoint.LockedError
 		space  *checkpoint.SpaceError
 		wait   *transfer.WaitError
+		jobs   *jobsFailed
+		wrong  *notRight
 		target *transfer.TargetError
 	)
 	switch {
 	case err == nil:
 		return exitDone, ""
+	case errors.As(err, &jobs):
+		return jobs.code(), "haul jobs lists them; haul resume tries them once more"
+	case errors.As(err, &wrong):
+		return exitSomeFailed, wrong.hint()
+	case errors.Is(err, archive.ErrNone):
+		return exitFailed, "name the folder that haul archive has made, or one above it"
 	case errors.As(err, &usage):
 		return exitUsage, "haul help COMMAND shows the flags and an example"
 	case errors.As(err, &some):

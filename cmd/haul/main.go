@@ -20,6 +20,7 @@ func main() { os.Exit(run(os.Args)) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
 	app := newApp()
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	return report(os.Stderr, ctx, err)
@@ -35,7 +36,7 @@ func newApp() *cli.App {
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			simCommand(), versionCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), versionCommand(),
 		},
 		Before:         applyConfig,
 		OnUsageError:   usageError,

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // A display shows the events of a run: as JSON, as bars, or as plain lines.
@@ -77,7 +78,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, transfer.Paused:
+	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
 		return true
 	default:
 		return false
@@ -87,6 +88,8 @@ func isTrouble(e transfer.Event) bool {
 // lineOf is what an event says in a line, "" if nothing.
 func lineOf(e transfer.Event) string {
 	switch e := e.(type) {
+	case archive.FileWrong, archive.FileExtra, archive.LineBad:
+		return verifyLine(e)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))
@@ -157,8 +160,12 @@ func (b *bars) event(e transfer.Event) {
 		b.update(e)
 	case transfer.FloodWait:
 		b.wait, b.until = fmt.Sprintf("waiting for Telegram: %s", e.Scope), e.Time.Add(time.Duration(e.Seconds*float64(time.Second)))
-	case transfer.FileFailed, transfer.Paused, transfer.Resumed:
-		_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
+	default:
+		_, extra := e.(archive.FileExtra)
+		_, resumed := e.(transfer.Resumed)
+		if isTrouble(e) || extra || resumed {
+			_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
+		}
 	}
 }
 

@@ -3,18 +3,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tghaul/haul/telegram/dctest"
+	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // TestMain lets scripts run haul as a program of its own.
@@ -39,7 +43,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			return cluster.Datacenters().WriteFile(file)
 		},
-		Cmds:      map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "lines": lines, "zero": zero, "damage": spoil},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "lines": lines, "firstjob": firstJob, "firstfile": firstFile, "photos": photos,
+			"flip": flip, "append": appendText, "gone": gone, "zero": zeroFile, "damage": spoil,
+		},
 		Condition: condition,
 	})
 }
@@ -70,16 +77,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lines wants a file to have so many lines: lines 3 FILE.
+// lines wants a file, or stdout, to have so many lines: lines 3 FILE.
 func lines(ts *testscript.TestScript, neg bool, args []string) {
-	b, err := os.ReadFile(ts.MkAbs(args[1]))
-	ts.Check(err)
-	n := 0
-	for _, c := range b {
-		if c == '\n' {
-			n++
-		}
-	}
+	n := strings.Count(ts.ReadFile(args[1]), "\n")
 	if got := strconv.Itoa(n); got != args[0] || neg {
 		ts.Fatalf("%s has %s lines, want %s", args[1], got, args[0])
 	}
@@ -94,8 +94,8 @@ func condition(cond string) (bool, error) {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS), nil
 }
 
-// zero makes all bytes of a file zero: zero FILE.
-func zero(ts *testscript.TestScript, _ bool, args []string) {
+// zeroFile makes all bytes of a file zero: zero FILE.
+func zeroFile(ts *testscript.TestScript, _ bool, args []string) {
 	b, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	clear(b)
@@ -109,4 +109,61 @@ func spoil(ts *testscript.TestScript, _ bool, args []string) {
 	lines := bytes.SplitAfter(b, []byte("\n"))
 	clear(lines[1][:len(lines[1])-1])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// firstJob takes the id of the first job out of what haul jobs has printed:
+// firstjob stdout VARIABLE.
+func firstJob(ts *testscript.TestScript, _ bool, args []string) {
+	rows := strings.Split(ts.ReadFile(args[0]), "\n")
+	if len(rows) < 3 {
+		ts.Fatalf("no job in %q", rows)
+	}
+	ts.Setenv(args[1], strings.Fields(rows[1])[0])
+}
+
+// firstFile takes message and name of the first file out of what haul ls --json
+// has printed: firstfile stdout MESSAGE NAME.
+func firstFile(ts *testscript.TestScript, _ bool, args []string) {
+	var f listed
+	ts.Check(json.NewDecoder(strings.NewReader(ts.ReadFile(args[0]))).Decode(&f))
+	ts.Setenv(args[1], strconv.Itoa(f.Message))
+	ts.Setenv(args[2], transfer.SafeName(f.Name))
+}
+
+// photos sets VARIABLE1, VARIABLE2 and so on to the files of an archive:
+// photos VARIABLE FOLDER.
+func photos(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := readManifest(ts.MkAbs(filepath.Join(args[1], archive.ManifestName)))
+	ts.Check(err)
+	for i, e := range entries {
+		ts.Setenv(args[0]+strconv.Itoa(i+1), filepath.Join(args[1], filepath.FromSlash(e.Path)))
+	}
+}
+
+// flip turns a bit of a file over: flip FILE OFFSET.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[at] ^= 4
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
+
+// appendText adds a line to a file: append FILE TEXT.
+func appendText(ts *testscript.TestScript, _ bool, args []string) {
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteString(args[1] + "\n")
+	ts.Check(err)
+	ts.Check(f.Close())
+}
+
+// gone makes a folder an archive with one file, whose message the channel of
+// another archive does not have: gone FOLDER ARCHIVE FILE.
+func gone(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := readManifest(ts.MkAbs(filepath.Join(args[1], archive.ManifestName)))
+	ts.Check(err)
+	text := fmt.Sprintf(`{"chat":%d,"message":4000,"document":"1","path":%q,"size":99,"sha256":%q}`+"\n", entries[0].Chat, args[2], entries[0].SHA256)
+	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join(args[0], archive.ManifestName)), []byte(text), 0o644))
 }

@@ -44,6 +44,9 @@ func NewCase(kind string, seed uint64) Case {
 	return c
 }
 
+// Rules are the rules that the server applies.
+func (c *Case) Rules() []flood.Rule { return []flood.Rule{c.Rule} }
+
 // LongLine is a line with a long round trip, on which one connection gets an
 // eighth of what the DC gives.
 var LongLine = Network{RTT: 80 * time.Millisecond, Service: time.Millisecond, ConnRate: 4 << 20, DCRate: 32 << 20}

@@ -45,11 +45,12 @@ type world struct {
 
 // A Result is what came of a run.
 type Result struct {
-	Served []time.Duration // when each request was let through, since the start
-	Waits  []time.Duration // when each wait was answered
-	Inside int64           // requests sent inside a wait
-	Bytes  int64
-	Took   time.Duration
+	Served  []time.Duration // when each request was let through, since the start
+	Arrived []time.Duration // when each answer with a part was there
+	Waits   []time.Duration // when each wait was answered
+	Inside  int64           // requests sent inside a wait
+	Bytes   int64
+	Took    time.Duration
 }
 
 func newWorld(net Network, rules []flood.Rule, seed uint64) *world {
@@ -79,26 +80,32 @@ func (w *world) request(conn int, size int64, then func(answer)) {
 		service := w.net.Service*3/4 + time.Duration(w.rng.Int64N(int64(w.net.Service/2)+1))
 		w.after(service, func() {
 			v.Done()
-			w.after(w.transmit(conn, size).Sub(w.now)+w.net.RTT/2, func() {
+			w.transmit(conn, size, func() {
 				w.result.Bytes += size
+				w.result.Arrived = append(w.result.Arrived, w.now.Sub(epoch))
 				then(answer{})
 			})
 		})
 	})
 }
 
-// transmit is when the last byte of an answer leaves the server.
-func (w *world) transmit(conn int, size int64) time.Time {
-	end := w.now
-	if w.net.ConnRate > 0 {
-		end = later(w.free[conn], w.now).Add(seconds(float64(size) / w.net.ConnRate))
+// transmit sends an answer, first over the connection's share of the line, one
+// after the other, and then over the DC's, in the order in which they come.
+func (w *world) transmit(conn int, size int64, arrived func()) {
+	w.free[conn] = occupy(w.free[conn], w.now, size, w.net.ConnRate)
+	w.after(w.free[conn].Sub(w.now), func() {
+		w.dcFree = occupy(w.dcFree, w.now, size, w.net.DCRate)
+		w.after(w.dcFree.Sub(w.now)+w.net.RTT/2, arrived)
+	})
+}
+
+// occupy is when a line that is free at a moment has sent so many bytes; at
+// once if it has no limit.
+func occupy(free, now time.Time, size int64, rate float64) time.Time {
+	if rate <= 0 {
+		return now
 	}
-	if w.net.DCRate > 0 {
-		w.dcFree = later(w.dcFree, w.now).Add(seconds(float64(size) / w.net.DCRate))
-		end = later(end, w.dcFree)
-	}
-	w.free[conn] = end
-	return end
+	return later(free, now).Add(seconds(float64(size) / rate))
 }
 
 func later(a, b time.Time) time.Time {

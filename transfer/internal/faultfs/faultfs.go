@@ -217,7 +217,12 @@ func (f *FS) infoLocked(id int, name string) info {
 func (f *FS) SameFile(a, b fs.FileInfo) bool { return a.(info).id == b.(info).id }
 
 // RenameNew renames within a folder, and replaces nothing.
-func (f *FS) RenameNew(from, to string) error {
+func (f *FS) RenameNew(from, to string) error { return f.rename(from, to, false) }
+
+// Rename renames within a folder, in place of a file that has the name.
+func (f *FS) Rename(from, to string) error { return f.rename(from, to, true) }
+
+func (f *FS) rename(from, to string, replace bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id, err := f.now.find(from)
@@ -227,7 +232,7 @@ func (f *FS) RenameNew(from, to string) error {
 	if err != nil {
 		return &fs.PathError{Op: "rename", Path: from, Err: err}
 	}
-	if _, err := f.now.find(to); err == nil {
+	if there, err := f.now.find(to); err == nil && (!replace || f.now.nodes[there].isDir()) {
 		return &fs.PathError{Op: "rename to", Path: to, Err: fs.ErrExist}
 	}
 	if err := f.tryLocked(Rename, from); err != nil {

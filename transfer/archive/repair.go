@@ -1,0 +1,120 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer"
+)
+
+// A Fetch gets messages of a chat, given by its marked id, and returns their
+// files by message id; messages that are gone are left out. As
+// telegram.Client.RefreshFiles it takes any number of ids.
+type Fetch func(ctx context.Context, chat int64, messageIDs []int) (map[int][]telegram.File, error)
+
+// Repairs are the downloads that make wrong files right again. Close it after
+// the run.
+type Repairs struct {
+	wrong []Wrong
+	fetch Fetch
+	roots map[string]*os.Root
+}
+
+// NewRepairs prepares the repair of what Verify has found. Nothing is fetched yet.
+func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
+	r := &Repairs{wrong: slices.Clone(wrong), fetch: fetch, roots: make(map[string]*os.Root)}
+	for _, w := range wrong {
+		if r.roots[w.Dir] != nil {
+			continue
+		}
+		root, err := os.OpenRoot(w.Dir)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("archive: %w", err), r.Close())
+		}
+		r.roots[w.Dir] = root
+	}
+	return r, nil
+}
+
+// repairBatch is how many messages are fetched at once.
+const repairBatch = 100
+
+// Downloads lists what an engine has to fetch. A file whose message is gone or
+// has another file now is listed too, and fails with ErrGone.
+func (r *Repairs) Downloads(ctx context.Context) iter.Seq2[transfer.Download, error] {
+	return func(yield func(transfer.Download, error) bool) {
+		for left := r.wrong; len(left) > 0; {
+			n := 1
+			for n < min(len(left), repairBatch) && left[n].Entry.Chat == left[0].Entry.Chat {
+				n++
+			}
+			for _, d := range r.batch(ctx, left[:n]) {
+				if !yield(d.Download, d.err) || d.err != nil {
+					return
+				}
+			}
+			left = left[n:]
+		}
+	}
+}
+
+type listedRepair struct {
+	transfer.Download
+	err error // ends the list
+}
+
+// batch fetches the messages of some files of one chat.
+func (r *Repairs) batch(ctx context.Context, wrong []Wrong) (list []listedRepair) {
+	chat := wrong[0].Entry.Chat
+	var ids []int
+	for _, w := range wrong {
+		if !slices.Contains(ids, w.Entry.Message) {
+			ids = append(ids, w.Entry.Message)
+		}
+	}
+	files, err := r.fetch(ctx, chat, ids)
+	if err != nil && !errors.Is(err, telegram.ErrPeerNotFound) && !errors.Is(err, telegram.ErrPeerID) && !errors.Is(err, telegram.ErrUserOnly) {
+		return []listedRepair{{err: err}}
+	}
+	for _, w := range wrong {
+		f := w.find(files[w.Entry.Message])
+		if err != nil { // the chat is out of reach, others may not be
+			f.Err = err
+		}
+		list = append(list, listedRepair{Download: transfer.Download{
+			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, Repair: &transfer.Repair{SHA256: w.SHA256},
+		}})
+	}
+	return list
+}
+
+// find is the file among those of its message. If it is not there the result's
+// Err says so.
+func (w *Wrong) find(files []telegram.File) telegram.File {
+	e := w.Entry
+	for _, f := range files {
+		if f.ID == e.Document && f.Size == e.Size {
+			return f
+		}
+	}
+	f := telegram.File{ID: e.Document, Size: e.Size, Err: fmt.Errorf("%w: message %d; what is there was kept", transfer.ErrGone, e.Message)}
+	if peer, err := telegram.PeerFromMarkedID(e.Chat); err == nil {
+		f.Origin = telegram.Origin{Peer: peer, MessageID: e.Message}
+	}
+	return f
+}
+
+// Close closes the folders. It may be called twice.
+func (r *Repairs) Close() error {
+	var errs []error
+	for dir, root := range r.roots {
+		errs = append(errs, root.Close())
+		delete(r.roots, dir)
+	}
+	return errors.Join(errs...)
+}

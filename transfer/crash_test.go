@@ -333,7 +333,7 @@ func TestCrashImagesHaveTeeth(t *testing.T) {
 				l := newCrashLab(t, token, 1)
 				l.wrap = func(f fileSystem) fileSystem { return lying{f, tt.liar.files, tt.liar.folders} }
 				var all strings.Builder
-				l.crash(t, crashStart{fs: faultfs.New()}, 1000, func(_, what string) { fmt.Fprintln(&all, what) })
+				l.crash(t, crashStart{fs: faultfs.New()}, 250, func(_, what string) { fmt.Fprintln(&all, what) })
 				for _, want := range tt.expect {
 					if !strings.Contains(all.String(), want) {
 						t.Errorf("nothing is said to be %q", want)

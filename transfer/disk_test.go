@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -86,11 +87,11 @@ func TestDiskFull(t *testing.T) {
 		b.add(2, 300_000, 4)
 		e, fsys := b.onFaultFS()
 		fsys.SetCapacity(3*mib + 100)
-		ops := 0
-		fsys.SetFault(func(faultfs.Op) error { ops++; return nil })
+		var ops atomic.Int32
+		fsys.SetFault(func(faultfs.Op) error { ops.Add(1); return nil })
 		time.AfterFunc(time.Hour, func() {
-			if ops > 100 {
-				t.Errorf("%d operations while the disk was full", ops)
+			if n := ops.Load(); n > 100 {
+				t.Errorf("%d operations while the disk was full", n)
 			}
 			fsys.SetCapacity(-1)
 		})
@@ -109,11 +110,11 @@ func TestDiskFull(t *testing.T) {
 type fullCheckpoint struct {
 	*checkpoint.Memory
 	until time.Time
-	tries int
+	tries atomic.Int32
 }
 
 func (c *fullCheckpoint) Commit(b *checkpoint.Batch) error {
-	if c.tries++; time.Now().Before(c.until) && b.Len() > 0 {
+	if c.tries.Add(1); time.Now().Before(c.until) && b.Len() > 0 {
 		return &checkpoint.SpaceError{Dir: "store", Free: 1, Need: 2}
 	}
 	return c.Memory.Commit(b)
@@ -129,19 +130,19 @@ func TestCheckpointFull(t *testing.T) {
 		cp := &fullCheckpoint{Memory: b.cp, until: time.Now().Add(time.Minute)}
 		b.opts.Checkpoint = cp
 		e, fsys := b.onFaultFS()
-		writes := 0 // of 1 MiB each
+		var writes atomic.Int32 // of 1 MiB each
 		fsys.SetFault(func(o faultfs.Op) error {
 			if o.Kind == faultfs.Write {
-				writes++
+				writes.Add(1)
 			}
 			return nil
 		})
 		time.AfterFunc(59*time.Second, func() {
-			if writes == 0 || writes > maxUnmarked/mib {
-				t.Errorf("%d MiB written while nothing could be recorded, want at most %d", writes, maxUnmarked/mib)
+			if n := writes.Load(); n == 0 || n > maxUnmarked/mib {
+				t.Errorf("%d MiB written while nothing could be recorded, want at most %d", n, maxUnmarked/mib)
 			}
-			if cp.tries > 30 {
-				t.Errorf("%d tries in a minute", cp.tries)
+			if n := cp.tries.Load(); n > 30 {
+				t.Errorf("%d tries in a minute", n)
 			}
 		})
 		report, err := e.Download(t.Context(), b.all())
@@ -254,7 +255,7 @@ func TestDeviceFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
-				b.add(1, 20*mib, 2)
+				b.add(1, 9*mib, 2)
 				b.add(2, 100, 2)
 				b.hook = noHashes
 				e, fsys := b.onFaultFS()

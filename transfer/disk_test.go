@@ -279,6 +279,33 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
+// A final name that could not be made durable is given anew, not believed to be
+// so after the next sync (faults 39, 42).
+func TestNameLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 2*mib, 2)
+		e, fsys := b.onFaultFS()
+		named, failed := false, false
+		fsys.SetFault(func(o faultfs.Op) error {
+			named = named || o.Kind == faultfs.Rename
+			if o.Kind == faultfs.SyncDir && named && !failed {
+				failed = true
+				return syscall.EIO
+			}
+			return nil
+		})
+		report, err := e.Download(t.Context(), b.all())
+		if err != nil || report.FilesDone != 1 || !failed || report.BytesResent != 0 {
+			t.Errorf("%v, %+v, %v", err, report.Counters, report.Failed)
+		}
+		replay := fsys.Replay()
+		for replay.Next() {
+		}
+		b.checkFS(replay.Crash(faultfs.Lost, rand.New(rand.NewPCG(1, 1))), 1)
+	})
+}
+
 // A device that never recovers fails the file, which is named and stays
 // unfinished. Others are done.
 func TestDeviceBroken(t *testing.T) {

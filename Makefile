@@ -6,12 +6,14 @@ BIN      := bin
 FUZZTIME ?= 20s
 # How many clients `make kill` kills.
 RUNS     ?= 200
+# How many crash images `make crash` takes.
+IMAGES   ?= 2000
 
 # How many virtual days the scheduler is put through.
 DAYS     ?= 200
 
 .PHONY: demo build test check lint generate generate-check fuzz interop clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill days soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -76,6 +78,9 @@ days: ## DAYS virtual days of the scheduler with every sort of fault, and the sa
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)
+
+crash: ## the power lost after each operation on a disk, IMAGES times, each resumed
+	$(GO) test ./transfer -run 'TestCrashImages$$' -v -images $(IMAGES) -timeout 0
 
 clean:
 	rm -rf $(BIN)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +18,13 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("CHECKPOINT_TEST_DIR"); dir != "" {
+		if seed, err := strconv.ParseUint(os.Getenv("CHECKPOINT_TEST_DAMAGE"), 10, 64); err == nil {
+			if err := damageChild(seed, dir); err != nil {
+				fmt.Println("error:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 		holdAndWrite(dir)
 	}
 	goleak.VerifyTestMain(m)

@@ -16,7 +16,7 @@ func (s *Store) Commit(b *Batch) error {
 	if len(b.ops) == 0 {
 		return nil
 	}
-	if err := s.checkSpace(); err != nil {
+	if err := s.checkSpace(s.opts.MinFree); err != nil {
 		return err
 	}
 	s.mu.Lock()

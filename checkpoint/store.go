@@ -8,13 +8,13 @@
 package checkpoint
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -53,12 +53,15 @@ type Store struct {
 	opts Options
 	lock *lock
 
+	aside  string // where a damaged database was set aside
+	damage error  // what was wrong with it
+
 	mu sync.RWMutex // held for writing by Close and Commit
 	db *badger.DB   // nil once closed
 }
 
-// Open opens the store in the folder dir, and makes it if there is none.
-// Errors: a *LockedError if another process has it, a *SpaceError if the disk
+// Open opens the store in the folder dir, and makes it if there is none, or if
+// the one that is there is damaged; see Store.SetAside. Errors: a *LockedError if another process has it, a *SpaceError if the disk
 // is too full, ErrVersion.
 func Open(dir string, o Options) (*Store, error) {
 	if o.MinFree == 0 {
@@ -85,23 +88,39 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	if err := s.checkSpace(); err != nil {
+	if err := s.checkSpace(s.opts.MinFree); err != nil {
+		return err
+	}
+	if err := checkFormat(s.dir); err != nil {
 		return err
 	}
 	dir := filepath.Join(s.dir, "badger")
 	if err := removeUnborn(dir); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(dir, s.opts.Log))
-	if err != nil {
-		return fmt.Errorf("checkpoint: open %s: %w", s.dir, err)
+	db, err := openDB(dir, badgerOptions(dir, s.opts.Log))
+	if errors.Is(err, errDamaged) {
+		s.damage = err
+		if s.aside, err = setAside(dir, time.Now()); err != nil {
+			return errors.Join(s.damage, err)
+		}
+		s.opts.Log.Warn("store set aside", "path", s.aside, "err", s.damage)
+		db, err = openDB(dir, badgerOptions(dir, s.opts.Log))
 	}
-	if err := checkVersion(db); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := writeFormat(s.dir); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	s.db = db
 	return nil
 }
+
+// SetAside tells whether Open has found the store damaged: then path is where
+// it was set aside, why says what is wrong with it, and the store is a new one.
+// If not, path is empty.
+func (s *Store) SetAside() (path string, why error) { return s.aside, s.damage }
 
 // badgerOptions are small-memory options with true durability. The records of
 // a run are few and short, so nothing is cached or compressed.
@@ -123,35 +142,25 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithLogger(badgerLog{log})
 }
 
-func checkVersion(db *badger.DB) error {
-	return db.Update(func(txn *badger.Txn) error {
-		item, err := txn.Get(versionKey)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return txn.Set(versionKey, binary.BigEndian.AppendUint32(nil, schemaVersion))
-		}
-		if err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
-		}
-		v, err := item.ValueCopy(nil)
-		if err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
-		}
-		if len(v) != 4 || binary.BigEndian.Uint32(v) != schemaVersion {
-			return fmt.Errorf("%w: %x, want %d", ErrVersion, v, schemaVersion)
-		}
-		return nil
-	})
-}
+// closeNeed is how many bytes Badger may write when it is closed.
+const closeNeed = 24 << 20
 
-// Close closes the store and lets others open it. It may be called twice.
+// Close closes the store and lets others open it. It may be called twice. On a
+// full disk, where Badger would die, the store is not closed but left as it is
+// until the process ends, and the error is a *SpaceError; what was committed is
+// there the next time.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db == nil {
 		return nil
 	}
-	err := s.db.Close()
+	db := s.db
 	s.db = nil
+	if err := s.checkSpace(min(s.opts.MinFree, closeNeed)); err != nil {
+		return err
+	}
+	err := db.Close()
 	return errors.Join(err, s.lock.release())
 }
 
@@ -165,13 +174,14 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("checkpoint: %d MiB free in %s, want %d MiB", e.Free>>20, e.Dir, e.Need>>20)
 }
 
-func (s *Store) checkSpace() error {
+// checkSpace wants so many bytes to be free.
+func (s *Store) checkSpace(need int64) error {
 	free, err := s.opts.free(s.dir)
 	if err != nil {
 		return fmt.Errorf("checkpoint: free space of %s: %w", s.dir, err)
 	}
-	if free < s.opts.MinFree {
-		return &SpaceError{Dir: s.dir, Free: free, Need: s.opts.MinFree}
+	if free < need {
+		return &SpaceError{Dir: s.dir, Free: free, Need: need}
 	}
 	return nil
 }

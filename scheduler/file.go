@@ -23,8 +23,8 @@ type file struct {
 	seq      uint64
 	priority int64
 	route    Route
-	small bool
-	state state
+	small    bool
+	state    state
 	// epoch grows with each move and each refresh. A failure of an attempt
 	// from an earlier epoch says nothing about the present one.
 	epoch uint64

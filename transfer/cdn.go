@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -24,8 +23,6 @@ const (
 	// own DC only.
 	maxCDNTries  = 3
 	maxRedirects = 3
-	// maxHashBlock bounds what a hash may cover: it has to lie in one part.
-	maxHashBlock = 128 << 10
 )
 
 // cdnState is what a download knows of its CDN. Guarded by download.mu.
@@ -37,12 +34,7 @@ type cdnState struct {
 	token   []byte
 	dc      int
 	key, iv []byte
-	hashes  map[int64]cdnHash // by offset
-}
-
-type cdnHash struct {
-	limit int
-	sum   [32]byte
+	hashes  map[int64]blockHash // by offset
 }
 
 var cdnMethod = (*api.UploadGetCdnFileRequest)(nil).TypeName()
@@ -73,19 +65,13 @@ func (d *download) redirect(s scheduler.Send, a *api.UploadFileCdnRedirect) erro
 	}
 	c.dc = int(a.DCID)
 	c.key, c.iv = slices.Clone(a.EncryptionKey), slices.Clone(a.EncryptionIv)
-	c.hashes = make(map[int64]cdnHash)
+	c.hashes = make(map[int64]blockHash)
 	d.addHashesLocked(a.FileHashes)
 	return &rerouteError{to: d.cdnRouteLocked()}
 }
 
 // addHashesLocked keeps the hashes that make sense.
-func (d *download) addHashesLocked(hashes []api.FileHash) {
-	for _, h := range hashes {
-		if len(h.Hash) == 32 && h.Limit > 0 && h.Limit <= maxHashBlock && h.Offset >= 0 && h.Offset < d.size {
-			d.cdn.hashes[h.Offset] = cdnHash{limit: int(h.Limit), sum: [32]byte(h.Hash)}
-		}
-	}
-}
+func (d *download) addHashesLocked(hashes []api.FileHash) { keepBlocks(d.cdn.hashes, hashes, d.size) }
 
 // leaveCDN goes back to the file's own DC, where a new redirect may come; for
 // good after too much trouble.
@@ -190,35 +176,14 @@ func (d *download) acceptCDN(ctx context.Context, s scheduler.Send, c cdnState, 
 // verifyCDN matches a part against the hashes of the file's own DC. Those that
 // are missing are asked for.
 func (d *download) verifyCDN(ctx context.Context, s scheduler.Send, c cdnState, data []byte) error {
-	start := d.offset(s.Part.N)
-	end := start + int64(len(data))
-	for at, asked := start, false; at < end; {
+	hash := func(at int64) (blockHash, bool) {
 		d.mu.Lock()
+		defer d.mu.Unlock()
 		h, ok := d.cdn.hashes[at]
-		d.mu.Unlock()
-		if !ok {
-			if asked {
-				return fmt.Errorf("%w: no hash for byte %d", ErrHash, at)
-			}
-			if err := d.fetchCDNHashes(ctx, s, c, at); err != nil {
-				return err
-			}
-			asked = true
-			continue
-		}
-		block := data[at-start:]
-		// The last block may be stated longer than the file is.
-		if int64(h.limit) > int64(len(block)) && end < d.size {
-			return fmt.Errorf("%w: hash across the end of a part", ErrHash)
-		}
-		block = block[:min(h.limit, len(block))]
-		if sum := sha256.Sum256(block); subtle.ConstantTimeCompare(sum[:], h.sum[:]) != 1 {
-			return fmt.Errorf("%w: CDN part at byte %d", ErrHash, at)
-		}
-		at += int64(len(block))
-		asked = false
+		return h, ok
 	}
-	return nil
+	ask := func(at int64) error { return d.fetchCDNHashes(ctx, s, c, at) }
+	return proveBlocks(data, d.offset(s.Part.N), d.size, hash, ask)
 }
 
 // fetchCDNHashes asks the file's own DC for the hashes from an offset on.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tghaul/haul/checkpoint"
@@ -30,11 +30,15 @@ type download struct {
 	key  checkpoint.Key
 	size int64
 
-	partSize int // set by open, like the following
-	sink     *sink
-	hash     *frontier
-	salvaged bool      // of a repair: not all parts were fetched in this run
-	begin    sync.Once // records the download before its first mark
+	dir       folder // where it goes; zero if it goes nowhere
+	openings  atomic.Int32
+	partSize  int // set by open, like the following
+	sink      *sink
+	found     file // bears the final name already and has to be proven; then there is no sink
+	hash      *frontier
+	salvaged  bool      // of a repair: not all parts were fetched in this run
+	distrusts bool      // of a repair: nothing is salvaged any more
+	begin     sync.Once // records the download before its first mark
 
 	mu   sync.Mutex
 	file telegram.File // with the newest reference
@@ -47,11 +51,11 @@ func newDownload(r *run, d Download) job {
 		name = SafeName(d.File.Name)
 	}
 	j := &download{run: r, d: d, path: name, size: d.File.Size, file: d.File}
-	switch {
-	case d.Dir != nil && d.Repair != nil:
-		j.key = repairKeyOf(d)
-	case d.Dir != nil:
-		j.key = keyOf(d)
+	if d.Dir != nil {
+		j.dir = folder{fs: r.fs(d.Dir), name: pathDir(name), above: &r.durable}
+		if j.key = keyOf(d); d.Repair != nil {
+			j.key = repairKeyOf(d)
+		}
 	}
 	return j
 }
@@ -108,6 +112,13 @@ func (d *download) open(ctx context.Context) (opened, error) {
 	if err := d.check(); err != nil {
 		return opened{}, err
 	}
+	if d.openings.Add(1) > 1 {
+		d.close()
+		// What is still to be marked of it has to be, before that is looked up.
+		if err := d.run.commits.wait(nil, func(*checkpoint.Batch) {}); err != nil {
+			return opened{}, err
+		}
+	}
 	if d.d.Repair != nil {
 		return d.openRepair(ctx)
 	}
@@ -128,8 +139,8 @@ func (d *download) open(ctx context.Context) (opened, error) {
 	if d.partSize = partSizeFor(d.size, d.run.o.PartSize); known {
 		d.partSize = record.PartSize
 	}
-	if _, err := d.d.Dir.Lstat(d.path); err == nil {
-		return d.adopt(ctx, record, known)
+	if _, err := d.dir.fs.Lstat(d.path); err == nil {
+		return d.find(ctx, record, known)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return opened{}, err
 	}
@@ -141,7 +152,7 @@ func (d *download) isComplete(done checkpoint.Done) bool {
 	if done.Path != d.path || done.Size != d.size {
 		return false
 	}
-	fi, err := d.d.Dir.Lstat(d.path)
+	fi, err := d.dir.fs.Lstat(d.path)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == d.size
 }
 
@@ -160,17 +171,19 @@ func validPartSize(n int) bool { return n >= minPartSize && n <= MaxPartSize && 
 
 // openPart opens the unfinished file and proves what is in it.
 func (d *download) openPart(ctx context.Context, record checkpoint.Download, known bool) (opened, error) {
-	s, err := openSink(d.d.Dir, d.path, d.size)
+	opening := int(d.openings.Load())
+	s, err := openSink(d.dir, d.path, d.size)
+	if err == nil && opening > 1 {
+		err = s.enterAgain()
+	}
 	if err != nil {
-		return opened{}, err
+		return opened{}, checkTarget(d.dir.fs, err)
 	}
 	d.sink = s
+	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
 	d.hash = newFrontier(s.file, d.size, d.partSize)
 	if !known || len(record.Parts) == 0 {
-		if err := s.clear(); err != nil {
-			return opened{}, err
-		}
-		return opened{parts: d.parts(nil)}, nil
+		return d.openUnmarked(ctx)
 	}
 	d.begin.Do(func() {}) // it is recorded already
 	return d.resume(ctx, s.file, record)
@@ -178,7 +191,7 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 
 // resume reads the marked parts again. Only those whose bytes have the
 // checksum of their mark are believed.
-func (d *download) resume(ctx context.Context, file *os.File, record checkpoint.Download) (opened, error) {
+func (d *download) resume(ctx context.Context, f file, record checkpoint.Download) (opened, error) {
 	var o opened
 	good := make(map[int]bool)
 	var bad []int
@@ -192,13 +205,14 @@ func (d *download) resume(ctx context.Context, file *os.File, record checkpoint.
 			return o, err
 		}
 		b := buf[:d.length(n)]
-		if _, err := file.ReadAt(b, d.offset(n)); err != nil || crc32.Checksum(b, castagnoli) != crc {
+		if _, err := f.ReadAt(b, d.offset(n)); err != nil || crc32.Checksum(b, castagnoli) != crc {
 			bad = append(bad, n)
 			o.repeated++
 			o.resent += int64(len(b))
 			continue
 		}
 		good[n] = true
+		o.have++
 		o.resumed += int64(len(b))
 		d.hash.offer(n, b)
 	}
@@ -211,38 +225,6 @@ func (d *download) resume(ctx context.Context, file *os.File, record checkpoint.
 	}
 	o.parts = d.parts(good)
 	return o, nil
-}
-
-// adopt looks at a file that has the final name already. It is ours if the
-// program ended between giving it the name and recording that: then every part
-// is marked, and all of them are right.
-func (d *download) adopt(ctx context.Context, record checkpoint.Download, known bool) (opened, error) {
-	taken := fmt.Errorf("%w: %s", ErrExists, d.path)
-	if !known || len(record.Parts) != d.count() {
-		return opened{}, taken
-	}
-	if fi, err := d.d.Dir.Lstat(d.path); err != nil || !fi.Mode().IsRegular() || fi.Size() != d.size {
-		return opened{}, taken
-	}
-	f, err := d.d.Dir.Open(d.path)
-	if err != nil {
-		return opened{}, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	d.hash = newFrontier(f, d.size, d.partSize)
-	o, err := d.resume(ctx, f, record)
-	if err != nil {
-		return opened{}, err
-	}
-	if len(o.parts) > 0 {
-		return opened{}, taken
-	}
-	sum, err := d.hash.result(ctx)
-	if err != nil {
-		return opened{}, err
-	}
-	res := d.result(sum)
-	return opened{done: &res}, d.record(sum)
 }
 
 // parts are all parts but those that are good.
@@ -266,12 +248,19 @@ func (d *download) length(n int) int   { return int(min(int64(d.partSize), d.siz
 // finish completes a file whose parts are all written: it has them marked,
 // proves size and hash, and only then gives the file its name and records that.
 func (d *download) finish(ctx context.Context) (FileResult, error) {
+	if d.found != nil {
+		res, err := d.adopt(ctx)
+		if err != nil {
+			return FileResult{}, err
+		}
+		return res, d.run.tell(d, res)
+	}
 	if err := d.run.commits.wait(d.sink, d.markBegun); err != nil {
 		return FileResult{}, err
 	}
 	sum, err := d.hash.result(ctx)
 	if err != nil {
-		return FileResult{}, fmt.Errorf("hash: %w", err)
+		return FileResult{}, lost(fmt.Errorf("hash: %w", err))
 	}
 	if d.d.Repair != nil {
 		return d.finishRepair(sum)
@@ -281,10 +270,13 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 			return FileResult{}, err
 		}
 	}
-	if err := d.sink.publish(); err != nil {
+	if err := d.run.whenRoom(d.sink.publish); err != nil {
 		return FileResult{}, err
 	}
-	if err := d.record(sum); err != nil {
+	if err := d.record(d.sink.entry, sum); err != nil {
+		if loss := (*lostError)(nil); errors.As(err, &loss) {
+			err = errors.Join(err, d.sink.unpublish())
+		}
 		return FileResult{}, err
 	}
 	res := d.result(sum)
@@ -292,9 +284,8 @@ func (d *download) finish(ctx context.Context) (FileResult, error) {
 }
 
 // record has the finished file recorded, once its name is durable.
-func (d *download) record(sum [32]byte) error {
-	dir := folder{d.d.Dir, pathDir(d.path)}
-	return d.run.commits.wait(dir, func(b *checkpoint.Batch) {
+func (d *download) record(entry link, sum [32]byte) error {
+	return d.run.commits.wait(entry, func(b *checkpoint.Batch) {
 		b.Finish(d.key, d.done(sum))
 	})
 }
@@ -326,5 +317,10 @@ func (d *download) finished(res FileResult) error {
 func (d *download) close() {
 	if d.sink != nil {
 		_ = d.sink.close() // what matters was synced
+		d.sink = nil
+	}
+	if d.found != nil {
+		_ = d.found.Close() // it was only read
+		d.found = nil
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
+	"sync/atomic"
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/telegram"
@@ -32,6 +34,9 @@ type Engine struct {
 	tg   Telegram
 	opts Options
 	err  error // what is wrong with the options; the runs return it
+	// fs makes the file system of a destination; tests have their own.
+	fs      func(*os.Root) fileSystem
+	running atomic.Pointer[run] // the present run
 }
 
 // New returns an engine that works for a client. The engine does not close
@@ -49,7 +54,7 @@ func NewFor(tg Telegram, o Options) *Engine {
 	if o.Checkpoint == nil {
 		o.Checkpoint = checkpoint.NewMemory()
 	}
-	return &Engine{tg: tg, opts: o, err: err}
+	return &Engine{tg: tg, opts: o, err: err, fs: func(root *os.Root) fileSystem { return rootFS{root} }}
 }
 
 // Download fetches the files of a sequence, several at a time, each to its
@@ -58,7 +63,9 @@ func NewFor(tg Telegram, o Options) *Engine {
 // A file that fails stops no other: the report names it, and the error is nil.
 // The error is that of the run as a whole: ctx's, a *WaitError, an error of
 // the sequence (the files before it are fetched nonetheless), of the
-// checkpoint, or one of package telegram that ends the account's work. The
+// checkpoint, a *TargetError if a destination takes nothing, or one of package
+// telegram that ends the account's work. A full disk is no error: the run waits
+// for room. The
 // report is never nil. The sequence is read by another goroutine, and only as
 // fast as files are done; it must end by itself when ctx does.
 func (e *Engine) Download(ctx context.Context, files iter.Seq2[Download, error]) (*Report, error) {
@@ -81,6 +88,8 @@ func runOf[F any](ctx context.Context, e *Engine, dir Direction, files iter.Seq2
 	if err != nil {
 		return new(Report), err
 	}
+	e.running.Store(r)
+	defer e.running.Store(nil)
 	r.tasks.Go(func() { list(r, files, job) })
 	return r.loop(ctx)
 }

@@ -121,6 +121,23 @@ type FileFailed struct {
 	Retryable bool   `json:"retryable"` // running again may help
 }
 
+// DiskFull is the reason of a pause: a disk is too full to go on.
+const DiskFull = "disk_full"
+
+// Paused says that the run waits, and for what. It goes on by itself.
+type Paused struct {
+	Header
+	Reason string `json:"reason"` // DiskFull
+	Error  string `json:"error"`  // what could not be done
+}
+
+// Resumed says that a paused run goes on.
+type Resumed struct {
+	Header
+	Reason  string  `json:"reason"`  // of the pause
+	Seconds float64 `json:"seconds"` // how long it was
+}
+
 // RunDone is the last event of a run.
 type RunDone struct {
 	Header

@@ -21,14 +21,24 @@ type fetched struct {
 func (p *fetched) size() int64 { return int64(len(p.data)) }
 func (p *fetched) release()    { p.resp.Release() }
 
-// store writes the part and has it marked.
+// store writes the part and has it marked. Of a file that bears its final name
+// already nothing is written: the part must be there.
 func (p *fetched) store() error {
+	if p.d.found != nil {
+		return p.d.compare(p.n, p.data)
+	}
 	return p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli))
 }
 
 // put writes a part and has it marked. data is not kept.
 func (d *download) put(n int, data []byte, crc uint32) error {
-	if err := d.sink.writeAt(data, d.offset(n)); err != nil {
+	d.run.commits.admit(int64(len(data)))
+	err := d.sink.writeAt(data, d.offset(n))
+	if isFull(err) {
+		err = d.run.whenRoom(func() error { return d.sink.writeAt(data, d.offset(n)) })
+	}
+	if err != nil {
+		d.run.commits.withdraw(int64(len(data)))
 		return err
 	}
 	d.hash.offer(n, data)

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -46,7 +47,7 @@ func (r *run) start(e *entry) {
 				return
 			}
 		}
-		o, err := e.open(ctx)
+		o, err := r.openJob(ctx, e)
 		r.post(func() {
 			defer r.unuse(e)
 			r.opened(e, o, err)
@@ -54,9 +55,27 @@ func (r *run) start(e *entry) {
 	})
 }
 
+// openJob opens a file. After a sync that failed for want of room, what was
+// written is lost, and only time can tell when to write it again.
+func (r *run) openJob(ctx context.Context, e *entry) (o opened, err error) {
+	if full := e.full; full != nil {
+		e.full = nil
+		_ = r.whenRoom(func() error { err, full = full, nil; return err })
+	}
+	err = r.whenRoom(func() error {
+		o, err = e.open(ctx)
+		return err
+	})
+	return o, err
+}
+
 func (r *run) opened(e *entry, o opened, err error) {
+	target := (*TargetError)(nil)
 	switch {
-	case r.fatal != nil:
+	case r.fatal != nil || !r.current(e):
+		return
+	case errors.As(err, &target):
+		r.fail(err)
 		return
 	case err != nil && endsRun(err):
 		r.fail(err)
@@ -73,7 +92,14 @@ func (r *run) opened(e *entry, o opened, err error) {
 	info := e.info()
 	r.bytesKnown += info.size - e.counted
 	e.counted = info.size
-	e.resumed, e.moved = o.resumed, 0
+	if e.opens++; e.opens == 1 {
+		e.resumed = o.resumed
+	} else { // what is moved once more
+		r.report.PartsRepeated += max(0, e.have+e.stored-o.have)
+		r.report.BytesResent += max(0, e.resumed+e.moved-o.resumed)
+		e.resumed = min(e.resumed, o.resumed)
+	}
+	e.moved, e.have, e.stored = o.resumed-e.resumed, o.have, 0
 	r.report.PartsRepeated += o.repeated
 	r.report.BytesResent += o.resent
 	r.o.Events(FileStarted{
@@ -96,11 +122,14 @@ func (r *run) complete(e *entry) {
 }
 
 func (r *run) fileFinished(e *entry, res FileResult, err error) {
+	loss := (*lostError)(nil)
 	switch {
 	case r.fatal != nil && err != nil: // it is the run's fault
+	case !r.current(e): // the committer has told of it
 	case errors.Is(err, errMore):
-		r.leave(e)
-		r.enqueue(e, again)
+		r.queueAgain(e)
+	case errors.As(err, &loss):
+		r.lost(e, loss)
 	case err != nil && endsRun(err):
 		r.fail(err)
 	case err != nil:
@@ -109,6 +138,50 @@ func (r *run) fileFinished(e *entry, res FileResult, err error) {
 		res.ResumedBytes = e.resumed
 		r.fileDone(e, res)
 	}
+}
+
+// maxLosses is how often a file may be opened again since the disk has lost
+// something of it.
+const maxLosses = 3
+
+// current reports whether the loop still has to do with an entry as it is: it
+// is not over, and not about to be queued again.
+func (r *run) current(e *entry) bool { return r.files[e.id] == e && !e.again }
+
+// lost takes in that the disk has lost some of what was written to a file. It
+// is opened again, and what is not marked is moved again. On a full disk that
+// is no fault of the file.
+func (r *run) lost(e *entry, err error) {
+	if r.fatal != nil || !r.current(e) {
+		return
+	}
+	r.feed(scheduler.Abort{File: e.id})
+	if isFull(err) {
+		e.full = err
+	} else if e.losses++; e.losses > maxLosses {
+		r.fileFailed(e, err)
+		return
+	}
+	r.o.Log.Warn("written bytes were lost", "path", e.info().path, "err", err)
+	r.queueAgain(e)
+}
+
+// sinkLost is lost for what only the committer has seen. opening is which
+// opening of the file it is about.
+func (r *run) sinkLost(d *download, opening int, err error) {
+	for _, e := range r.order {
+		if e.job == job(d) && d.openings.Load() == int32(opening) {
+			r.lost(e, err)
+			return
+		}
+	}
+}
+
+// queueAgain has an entry queued again, as soon as no task uses its job.
+func (r *run) queueAgain(e *entry) {
+	e.again = true
+	e.users++
+	r.unuse(e)
 }
 
 func (r *run) fileDone(e *entry, res FileResult) {
@@ -147,7 +220,7 @@ func (r *run) skipped(e *entry, res FileResult) {
 func (r *run) tell(j job, res FileResult) error {
 	r.finMu.Lock()
 	defer r.finMu.Unlock()
-	return j.finished(res)
+	return r.whenRoom(func() error { return j.finished(res) })
 }
 
 func (r *run) fileFailed(e *entry, err error) {
@@ -183,11 +256,18 @@ func (r *run) end(e *entry) {
 
 // unuse notes that a task no longer uses the entry's job.
 func (r *run) unuse(e *entry) {
-	if e.users--; e.users > 0 || !e.over {
+	if e.users--; e.users > 0 {
 		return
 	}
-	e.close()
-	if e.isOpen {
-		<-r.opens
+	switch {
+	case e.over:
+		e.close()
+		if e.isOpen {
+			<-r.opens
+		}
+	case e.again && r.fatal == nil:
+		e.again = false
+		r.leave(e)
+		r.enqueue(e, again)
 	}
 }

@@ -86,17 +86,6 @@ func (f *frontier) isThere(n int) bool {
 	return n < len(f.have) && f.have[n]
 }
 
-// reset forgets all parts.
-func (f *frontier) reset() {
-	f.hashing.Lock()
-	defer f.hashing.Unlock()
-	f.mu.Lock()
-	clear(f.have)
-	f.mu.Unlock()
-	f.sum.Reset()
-	f.next, f.err = 0, nil
-}
-
 // onlyWriter hides the other methods of a writer, so that CopyBuffer uses its buffer.
 type onlyWriter struct{ io.Writer }
 

@@ -129,8 +129,14 @@ type Download struct {
 	// stays the caller's, who closes it after the run.
 	Dir *os.Root
 	// Path is the file's name below Dir, with slashes. Folders are made. An
-	// existing file is never replaced, unless by Repair. "": SafeName(File.Name).
+	// existing file is never replaced, unless by Repair; if the checkpoint does
+	// not know it, it is proven to be the one wanted, or else the download fails
+	// with ErrExists. "": SafeName(File.Name).
 	Path string
+	// SHA256 is what an earlier run has found the content to have, if that is
+	// known from elsewhere than the checkpoint; else zero. A file of that hash
+	// under its final name is complete.
+	SHA256 [32]byte
 	// Repair, if not nil, makes good a file that was complete once and is
 	// damaged or missing now.
 	Repair *Repair

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -129,11 +130,19 @@ func (r *run) attemptOver(a *attempt) {
 func (r *run) stored(a *attempt, err error) {
 	defer delete(r.attempts, a.send.Attempt)
 	e := a.entry
+	loss := (*lostError)(nil)
 	switch {
 	case err == nil:
 		e.moved += a.bytes
+		e.stored++
 		r.meter.add(time.Now(), a.bytes)
-	case r.files[e.id] == e && r.fatal == nil:
+	case !r.current(e) || r.fatal != nil:
+	case errors.As(err, &loss):
+		if r.lost(e, partError(a.send.Part.N, err)); e.again {
+			r.report.PartsRepeated++
+			r.report.BytesResent += a.bytes
+		}
+	default:
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, err))
 	}
@@ -150,7 +159,7 @@ func (r *run) attemptFailed(a *attempt, v verdict) {
 		r.fail(v.run)
 	case v.file == nil:
 		r.feed(scheduler.Failed{Attempt: a.send.Attempt, Failure: v.failure})
-	case r.files[e.id] == e:
+	case r.current(e):
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, v.file))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 
@@ -29,9 +30,6 @@ import (
 func repairKeyOf(d Download) checkpoint.Key { return keyFor(d, "\x00repair") }
 
 func (d *download) openRepair(ctx context.Context) (opened, error) {
-	if d.sink != nil { // after distrust
-		return opened{parts: d.parts(nil)}, nil
-	}
 	sums, err := d.checksums()
 	if err != nil {
 		return opened{}, err
@@ -49,10 +47,10 @@ func (d *download) openRepair(ctx context.Context) (opened, error) {
 	}
 	known = known && record.Path == d.path && record.Size == d.size && record.PartSize == d.partSize
 	o, err := d.openPart(ctx, record, known)
-	if err == nil && damaged != nil && len(o.parts) > 0 {
+	if err == nil && damaged != nil && len(o.parts) > 0 && !d.distrusts {
 		err = d.salvage(ctx, damaged, sums, &o)
 	}
-	d.salvaged = o.resumed > 0
+	d.salvaged = o.resumed > 0 && !d.distrusts
 	return o, err
 }
 
@@ -77,8 +75,8 @@ func (d *download) checksums() (map[int]uint32, error) {
 }
 
 // openDamaged opens the file that is to be repaired; nil if it is missing.
-func (d *download) openDamaged() (*os.File, error) {
-	fi, err := d.d.Dir.Lstat(d.path)
+func (d *download) openDamaged() (file, error) {
+	fi, err := d.dir.fs.Lstat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -87,11 +85,11 @@ func (d *download) openDamaged() (*os.File, error) {
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrExists, d.path)
 	}
-	return d.d.Dir.Open(d.path)
+	return d.dir.fs.OpenFile(d.path, os.O_RDONLY)
 }
 
 // salvage copies those of the missing parts that are good in the damaged file.
-func (d *download) salvage(ctx context.Context, damaged *os.File, sums map[int]uint32, o *opened) error {
+func (d *download) salvage(ctx context.Context, damaged io.ReaderAt, sums map[int]uint32, o *opened) error {
 	isGood := func(n int, crc uint32) bool { return sums[n] == crc }
 	if sums == nil {
 		proven, err := d.provenByServer(ctx, damaged, o.parts)
@@ -119,6 +117,7 @@ func (d *download) salvage(ctx context.Context, damaged *os.File, sums map[int]u
 		if err := d.put(p.N, b, crc); err != nil {
 			return err
 		}
+		o.have++
 		o.resumed += int64(len(b))
 	}
 	o.parts = missing
@@ -128,7 +127,7 @@ func (d *download) salvage(ctx context.Context, damaged *os.File, sums map[int]u
 // provenByServer are those parts of the damaged file of which every byte is
 // covered by a hash that the server states, and that match. They are none if it
 // states none.
-func (d *download) provenByServer(ctx context.Context, damaged *os.File, parts []scheduler.Part) (map[int]bool, error) {
+func (d *download) provenByServer(ctx context.Context, damaged io.ReaderAt, parts []scheduler.Part) (map[int]bool, error) {
 	wanted := make(map[int]bool, len(parts))
 	for _, p := range parts {
 		wanted[p.N] = true
@@ -174,11 +173,11 @@ func (d *download) finishRepair(sum [32]byte) (FileResult, error) {
 	if err != nil {
 		return FileResult{}, err
 	}
-	if err := d.sink.replace(); err != nil {
+	if err := d.run.whenRoom(d.sink.replace); err != nil {
 		return FileResult{}, err
 	}
 	key := keyOf(d.d)
-	err = d.run.commits.wait(folder{d.d.Dir, pathDir(d.path)}, func(b *checkpoint.Batch) {
+	err = d.run.commits.wait(d.sink.entry, func(b *checkpoint.Batch) {
 		b.Begin(key, checkpoint.Download{Path: d.path, Size: d.size, PartSize: d.partSize})
 		for n, crc := range record.Parts {
 			b.Mark(key, n, crc)
@@ -199,8 +198,7 @@ func (d *download) distrust() error {
 	if !d.salvaged {
 		return errors.Join(ErrDiffers, d.run.commits.wait(nil, func(b *checkpoint.Batch) { b.Forget(d.key) }), d.sink.discard())
 	}
-	d.salvaged = false
-	d.hash.reset()
+	d.distrusts = true
 	err := d.run.commits.wait(nil, func(b *checkpoint.Batch) {
 		b.Begin(d.key, checkpoint.Download{Path: d.path, Size: d.size, PartSize: d.partSize})
 	})
@@ -216,13 +214,14 @@ func (s *sink) replace() error {
 	if err := s.complete(); err != nil {
 		return err
 	}
-	if fi, err := s.root.Lstat(s.name); err == nil && !fi.Mode().IsRegular() {
+	if fi, err := s.dir.fs.Lstat(s.name); err == nil && !fi.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s is no regular file", ErrExists, s.name)
 	}
-	return s.root.Rename(s.name+partSuffix, s.name)
+	s.entry = newLink(s.dir)
+	return s.dir.fs.Rename(s.name+partSuffix, s.name)
 }
 
 // discard removes the unfinished file.
 func (s *sink) discard() error {
-	return errors.Join(s.file.Close(), s.root.Remove(s.name+partSuffix))
+	return errors.Join(s.file.Close(), s.dir.fs.Remove(s.name+partSuffix))
 }

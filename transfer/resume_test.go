@@ -160,12 +160,12 @@ func TestAdopt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				f := b.add(1, 3*mib+5, 2)
-				d := newDownload(&run{}, Download{File: f.File, Dir: b.root}).(*download)
+				key := keyOf(Download{File: f.File, Dir: b.root})
 				record := checkpoint.Download{Path: f.Name, Size: f.Size, PartSize: mib}
 				var batch checkpoint.Batch
-				batch.Begin(d.key, record)
+				batch.Begin(key, record)
 				for n := range 4 {
-					batch.Mark(d.key, n, crcOf(f.data[n*mib:min((n+1)*mib, len(f.data))]))
+					batch.Mark(key, n, crcOf(f.data[n*mib:min((n+1)*mib, len(f.data))]))
 				}
 				if err := b.cp.Commit(&batch); err != nil {
 					t.Fatal(err)
@@ -190,7 +190,7 @@ func TestAdopt(t *testing.T) {
 				if report.FilesSkipped != 1 || report.BytesReceived != 0 {
 					t.Errorf("%+v; want it skipped", report.Counters)
 				}
-				if _, found, _ := b.cp.Done(d.key); !found {
+				if _, found, _ := b.cp.Done(key); !found {
 					t.Error("the adopted file is not recorded")
 				}
 			})

@@ -3,7 +3,9 @@ package transfer
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tghaul/haul/scheduler"
@@ -26,7 +28,8 @@ type job interface {
 	// route is where the file's parts go at first.
 	route() scheduler.Route
 	// open finds out which parts are missing. A job that was opened already is
-	// asked again after finish has said errMore.
+	// asked again after finish has said errMore, or after a lostError; no other
+	// task uses the job then.
 	open(ctx context.Context) (opened, error)
 	// move asks for a part, or sends one, and checks the answer.
 	move(ctx context.Context, s scheduler.Send) (payload, error)
@@ -49,7 +52,8 @@ type jobInfo struct {
 // opened is what open has found.
 type opened struct {
 	parts    []scheduler.Part
-	resumed  int64       // bytes that need not be moved
+	have     int         // parts that need not be moved
+	resumed  int64       // their bytes
 	repeated int         // parts that were marked, but are not there
 	resent   int64       // their bytes
 	done     *FileResult // not nil: the file was complete before
@@ -82,6 +86,9 @@ type run struct {
 	opens    chan struct{} // a token for each file that is open
 	finMu    sync.Mutex    // held while a Finished callback runs
 	sessions sync.Map      // every Session used, to count reconnects
+	fs       func(*os.Root) fileSystem
+	durable  durables    // folders of the destinations
+	noHashes atomic.Bool // the server gives no hashes in this run any more
 
 	// ----
 	core       *scheduler.Core
@@ -103,6 +110,8 @@ type run struct {
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
+	paused     int   // how many tasks wait for room
+	pausedAt   time.Time
 }
 
 // An entry is a job with what the loop knows of it.
@@ -115,9 +124,17 @@ type entry struct {
 	counted int64 // of the size, in report.bytesKnown
 	// users is how many tasks use the job. It is closed when it is over and
 	// the last of them has gone.
-	users  int
-	over   bool
-	listed time.Time // when the file reference came
+	users int
+	over  bool
+	// again says that it is queued again once no task uses the job.
+	again bool
+	full  error // not nil: it is opened only after a while, since there was no room
+	// opens is how often it was opened, losses how often it was opened again
+	// since the disk had lost something.
+	opens, losses int
+	have          int       // parts that need not be moved, when it was opened
+	stored        int       // parts stored since then
+	listed        time.Time // when the file reference came
 	// refAt is when the file reference was renewed; zero if it is still the
 	// one that was listed. spare says that it was renewed without having
 	// failed, so that a failure of the old one needs no other.
@@ -129,7 +146,7 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 	runCtx, stop := context.WithCancelCause(ctx)
 	now := time.Now()
 	r := &run{
-		tg: e.tg, o: e.opts, dir: dir, stop: stop,
+		tg: e.tg, o: e.opts, dir: dir, stop: stop, fs: e.fs,
 		ctx:      func() context.Context { return runCtx },
 		inbox:    make(chan func()),
 		admits:   make(chan struct{}, lookahead),
@@ -144,7 +161,7 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 	}
 	r.refresh.run = r
 	r.setLimits(now)
-	r.commits = newCommitter(e.opts.Checkpoint, func(err error) { r.post(func() { r.fail(err) }) })
+	r.commits = newCommitter(e.opts.Checkpoint, r.whenRoom, func(err error) { r.post(func() { r.fail(err) }) })
 	if err := r.remember(now); err != nil {
 		stop(nil)
 		return nil, err

@@ -255,6 +255,7 @@ func (p *confirmed) store() error {
 	p.u.record.Parts[p.n] = true
 	p.u.mu.Unlock()
 	p.u.hash.mark(p.n)
+	p.u.run.commits.admit(p.size())
 	p.u.run.commits.mark(nil, p.size(), func(b *checkpoint.Batch) { b.Sent(p.u.key, p.n) })
 	return nil
 }

@@ -109,6 +109,9 @@ func openStore(c *cli.Context) (*account, error) {
 		a.close()
 		return nil, err
 	}
+	if path, why := a.store.SetAside(); path != "" && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %v\nhaul: it was set aside as %s; what is on disk will be looked through instead\n", why, path)
+	}
 	return a, nil
 }
 

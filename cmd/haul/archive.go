@@ -133,6 +133,9 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			return err
 		}
 		folders = append(folders, f)
+		for _, list := range f.SetAside() {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
+		}
 	}
 	show := newDisplay(c)
 	e, err := engine(c, a, j.watch(show))
@@ -144,7 +147,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	}
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for i, peer := range peers {
-			for d, err := range archiveDownloads(ctx, a, s, peer, folders[i]) {
+			for d, err := range archiveDownloads(ctx, a, e, s, peer, folders[i]) {
 				if !yield(d, err) {
 					return
 				}
@@ -159,11 +162,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
-func archiveDownloads(ctx context.Context, a *account, s *selection, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
+func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *selection, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
 	return func(yield func(transfer.Download, error) bool) {
 		for m, err := range s.messages(ctx, a.client, peer) {
 			if err == nil {
-				_, err = folder.AddMessage(m)
+				err = e.WhenRoom(ctx, func() error { _, err := folder.AddMessage(m); return err })
 			}
 			if err != nil {
 				yield(transfer.Download{}, err)
@@ -171,7 +174,7 @@ func archiveDownloads(ctx context.Context, a *account, s *selection, peer telegr
 			}
 			for _, f := range m.Files {
 				d := transfer.Download{
-					File: f, Dir: folder.Root(), Path: folder.Path(f),
+					File: f, Dir: folder.Root(), Path: folder.Path(f), SHA256: folder.SHA256(f),
 					Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
 				}
 				if !yield(d, nil) {

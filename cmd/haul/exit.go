@@ -68,6 +68,7 @@ func explain(err error) (code int, hint string) {
 		wait   *transfer.WaitError
 		jobs   *jobsFailed
 		wrong  *notRight
+		target *transfer.TargetError
 	)
 	switch {
 	case err == nil:
@@ -86,6 +87,10 @@ func explain(err error) (code int, hint string) {
 		return exitLocked, fmt.Sprintf("wait for process %d to end, or use another account with -n", locked.PID)
 	case errors.As(err, &space):
 		return exitFailed, "free some space on that disk, or put the store elsewhere with --store"
+	case errors.As(err, &target):
+		return exitFailed, "nothing was fetched; name another folder with -d, or see to it that you may write there"
+	case errors.Is(err, checkpoint.ErrVersion):
+		return exitFailed, "a newer haul has written that store: use that one, or another store with --store"
 	case errors.As(err, &wait):
 		return exitLongWait, "run it again later, it continues; a longer --max-wait waits it out"
 	case errors.Is(err, telegram.ErrNotLoggedIn), errors.Is(err, telegram.ErrLoggedOut), errors.Is(err, mtproto.ErrKeyUnknown):
@@ -114,6 +119,9 @@ func text(err error) string {
 		if wait, ok := rpc.Wait(); ok {
 			return fmt.Sprintf("Telegram asked to wait %v (%s of %s)", wait.Round(time.Second), rpc.Type, rpc.Method)
 		}
+	}
+	if target := (*transfer.TargetError)(nil); errors.As(err, &target) {
+		return target.Error()
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) && errors.Is(err, fs.ErrPermission) {

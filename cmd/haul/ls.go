@@ -15,10 +15,14 @@ import (
 
 // openDir opens a folder to write into, and makes it if there is none.
 func openDir(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var root *os.Root
+		if root, err = os.OpenRoot(dir); err == nil {
+			return root, nil
+		}
 	}
-	return os.OpenRoot(dir)
+	return nil, transfer.AsTargetError(dir, err)
 }
 
 // A listed file is one line of ls --json.

@@ -78,7 +78,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, archive.FileWrong, archive.LineBad:
+	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
 		return true
 	default:
 		return false
@@ -101,6 +101,10 @@ func lineOf(e transfer.Event) string {
 		return fmt.Sprintf("Telegram asked to wait %.0f s (%s, %s)", e.Seconds, e.Scope, e.Reason)
 	case transfer.LimitLearned:
 		return learned(e)
+	case transfer.Paused:
+		return fmt.Sprintf("PAUSED, the disk is full: %s; it goes on by itself once there is room", e.Error)
+	case transfer.Resumed:
+		return fmt.Sprintf("there is room again after %.0f s: going on", e.Seconds)
 	default:
 		return ""
 	}
@@ -158,7 +162,8 @@ func (b *bars) event(e transfer.Event) {
 		b.wait, b.until = fmt.Sprintf("waiting for Telegram: %s", e.Scope), e.Time.Add(time.Duration(e.Seconds*float64(time.Second)))
 	default:
 		_, extra := e.(archive.FileExtra)
-		if isTrouble(e) || extra {
+		_, resumed := e.(transfer.Resumed)
+		if isTrouble(e) || extra || resumed {
 			_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
 		}
 	}

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -41,8 +45,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "lines": lines, "firstjob": firstJob, "firstfile": firstFile, "photos": photos,
-			"flip": flip, "append": appendText, "gone": gone,
+			"flip": flip, "append": appendText, "gone": gone, "zero": zeroFile, "damage": spoil,
 		},
+		Condition: condition,
 	})
 }
 
@@ -78,6 +83,32 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strconv.Itoa(n); got != args[0] || neg {
 		ts.Fatalf("%s has %s lines, want %s", args[1], got, args[0])
 	}
+}
+
+// condition knows [readonly]: there is a folder in which not even root may write.
+func condition(cond string) (bool, error) {
+	if cond != "readonly" {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	err := os.Mkdir("/sys/kernel/haul", 0o700)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS), nil
+}
+
+// zeroFile makes all bytes of a file zero: zero FILE.
+func zeroFile(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	clear(b)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// spoil makes the second line of a list zero: damage FILE.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	clear(lines[1][:len(lines[1])-1])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 // firstJob takes the id of the first job out of what haul jobs has printed:

@@ -57,6 +57,7 @@ type Archive struct {
 	messages idSet
 	manifest *os.File
 	history  *os.File
+	aside    []string // damaged lists
 }
 
 type fileKey struct {
@@ -66,33 +67,57 @@ type fileKey struct {
 
 // Open opens the archive of a chat in its folder below dir, and makes both if
 // they do not exist. What is in the folder already is looked through once. A
-// line that was cut off by a crash is removed.
+// line that was cut off by a crash is removed; a list with other damage is set
+// aside and replaced by one of its good lines, see SetAside. The error is a
+// *transfer.TargetError if nothing may be written there.
 func Open(dir string, peer telegram.Peer) (*Archive, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	a, err := open(dir, peer)
+	if err = transfer.AsTargetError(filepath.Join(dir, FolderName(peer)), err); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
+	}
+	return a, nil
+}
+
+func open(dir string, peer telegram.Peer) (*Archive, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
 	}
 	base, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
+		return nil, err
 	}
 	defer base.Close() //nolint:errcheck // nothing was written through it
 	name := FolderName(peer)
 	if err := base.MkdirAll(name, 0o755); err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
+		return nil, err
 	}
+	syncFolder(base)
 	root, err := base.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
+		return nil, err
 	}
 	a := &Archive{
 		root: root, chat: peer.MarkedID(),
 		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
 	}
 	if err := a.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("archive %s: %w", filepath.Join(dir, name), err), a.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), a.Close())
 	}
+	syncFolder(root)
 	return a, nil
 }
+
+// syncFolder makes the entries of a folder durable, where the system can. What
+// is lost if it cannot is made anew by the next run.
+func syncFolder(root *os.Root) {
+	if d, err := root.Open("."); err == nil {
+		_ = errors.Join(d.Sync(), d.Close())
+	}
+}
+
+// SetAside are the names of lists that were found damaged and set aside, in
+// the archive's folder.
+func (a *Archive) SetAside() []string { return a.aside }
 
 // FolderName is the folder of a chat: its username if it has one, since that
 // is what people type, and else its marked id. Titles change too easily.
@@ -107,7 +132,7 @@ func FolderName(p telegram.Peer) string {
 func (a *Archive) Root() *os.Root { return a.root }
 
 func (a *Archive) load() (err error) {
-	a.manifest, err = openList(a.root, ManifestName, func(line []byte) error {
+	a.manifest, err = a.openList(ManifestName, func(line []byte) error {
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
@@ -119,7 +144,7 @@ func (a *Archive) load() (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", ManifestName, err)
 	}
-	a.history, err = openList(a.root, MessagesName, func(line []byte) error {
+	a.history, err = a.openList(MessagesName, func(line []byte) error {
 		var m struct {
 			ID int `json:"id"`
 		}
@@ -136,18 +161,28 @@ func (a *Archive) load() (err error) {
 }
 
 // openList opens a list for appending and reads what it has. A last line
-// without an end is cut off: it was being written when the program ended.
-func openList(root *os.Root, name string, use func(line []byte) error) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+// without an end is cut off: it was being written when the program ended. Lines
+// that cannot be read, as a power loss leaves them, are left out of a new list.
+func (a *Archive) openList(name string, use func(line []byte) error) (*os.File, error) {
+	f, err := a.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	end, err := readLines(f, use)
-	if err == nil {
+	good, end, bad, err := readLines(f, use)
+	switch {
+	case err != nil:
+	case bad:
+		old := f
+		if f, err = a.replaceList(name, old, good); f == nil {
+			f = old
+		} else {
+			err = errors.Join(err, old.Close())
+		}
+	default:
 		err = f.Truncate(end)
 	}
 	if err == nil {
-		_, err = f.Seek(end, io.SeekStart)
+		_, err = f.Seek(0, io.SeekEnd)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -155,22 +190,62 @@ func openList(root *os.Root, name string, use func(line []byte) error) (*os.File
 	return f, nil
 }
 
-// readLines returns where the last whole line ends.
-func readLines(r io.Reader, use func(line []byte) error) (end int64, err error) {
+// A span is where some bytes of a list are.
+type span struct{ from, to int64 }
+
+// readLines returns where the good lines are and where the last whole one ends,
+// and whether there are bad ones.
+func readLines(r io.Reader, use func(line []byte) error) (good []span, end int64, bad bool, err error) {
 	br := bufio.NewReaderSize(r, 1<<16)
-	for n := 1; ; n++ {
+	for {
 		line, err := br.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return end, nil
+			return good, end, bad, nil
 		}
 		if err != nil {
-			return end, err
+			return good, end, bad, err
 		}
-		if err := use(bytes.TrimSpace(line)); err != nil {
-			return end, fmt.Errorf("line %d: %w", n, err)
-		}
+		from := end
 		end += int64(len(line))
+		switch last := len(good) - 1; {
+		case use(bytes.TrimSpace(line)) != nil:
+			bad = true
+		case last >= 0 && good[last].to == from:
+			good[last].to = end
+		default:
+			good = append(good, span{from, end})
+		}
 	}
+}
+
+// replaceList makes a list of the good lines of another one, and has it take
+// the other's name. That one is kept under a name of its own. The list is nil
+// if none was made.
+func (a *Archive) replaceList(name string, old *os.File, good []span) (_ *os.File, err error) {
+	fresh := name + ".new"
+	f, err := a.root.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range good {
+		if _, err := io.Copy(f, io.NewSectionReader(old, s.from, s.to-s.from)); err != nil {
+			return f, err
+		}
+	}
+	aside := fmt.Sprintf("%s.damaged-%s", name, time.Now().UTC().Format("20060102T150405.000Z"))
+	if err := f.Sync(); err != nil {
+		return f, err
+	}
+	if err := a.root.Link(name, aside); err != nil { // no hard links here
+		if err := a.root.Rename(name, aside); err != nil {
+			return f, err
+		}
+	}
+	if err := a.root.Rename(fresh, name); err != nil {
+		return f, err
+	}
+	a.aside = append(a.aside, aside)
+	return f, nil
 }
 
 // Path is the name for a file in the archive: the number of its message, then
@@ -202,6 +277,18 @@ func (a *Archive) Has(f telegram.File) bool {
 	}
 	fi, err := a.root.Lstat(e.Path)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == e.Size
+}
+
+// SHA256 is the hash that the manifest has for a file, zero if it has none. It
+// is for transfer.Download.SHA256.
+func (a *Archive) SHA256(f telegram.File) (sum [32]byte) {
+	a.mu.Lock()
+	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	a.mu.Unlock()
+	if b, err := hex.DecodeString(e.SHA256); ok && err == nil && len(b) == len(sum) && e.Size == f.Size {
+		sum = [32]byte(b)
+	}
+	return sum
 }
 
 // AddMessage appends a message to messages.jsonl, unless it is there: the

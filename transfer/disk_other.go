@@ -8,7 +8,7 @@ import (
 )
 
 // reserve does nothing: there is no portable way.
-func reserve(*os.File, int64) {}
+func reserve(*os.File, int64, int64) {}
 
 // datasync makes the content and length of a file durable.
 func datasync(f *os.File) error { return f.Sync() }

@@ -9,10 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve allocates room for the whole file without changing its length.
-// Writing parts in any order then costs half as much.
-func reserve(f *os.File, size int64) {
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+// plenty is how much has to be free for room to be reserved. Where there is
+// less, what is reserved for one file is missing for another.
+const plenty = 1 << 30
+
+// reserve allocates room for so many bytes from an offset on, without changing
+// the length of the file.
+func reserve(f *os.File, off, size int64) {
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) != nil || int64(st.Bavail)*st.Bsize < plenty {
+		return
+	}
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, size)
 }
 
 // datasync makes the content and length of a file durable.
@@ -40,8 +48,6 @@ func renameNew(root *os.Root, from, to string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%w: %s", ErrExists, to)
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOTSUP):
 		return renameByLink(root, from, to) // the file system cannot
 	default:

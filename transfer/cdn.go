@@ -241,21 +241,18 @@ func (d *download) keepHashes(hashes []api.FileHash) error {
 	return nil
 }
 
-// askMaster asks the file's own DC about its CDN. These calls are few; a wait
-// that the server asks for sends the file back to its own DC.
+// askMaster asks the file's own DC about its CDN. A wait is not waited out,
+// since the caller holds a buffer: it sends the file back to its own DC.
 func (d *download) askMaster(ctx context.Context, s scheduler.Send, c cdnState, method string, ask func(Session) error) error {
-	d.mu.Lock()
-	route := d.masterRouteLocked()
-	d.mu.Unlock()
-	m, err := d.run.session(ctx, route, s.Conn)
-	if err == nil {
-		err = ask(m)
-	}
+	route := d.route()
+	route.Method = method
+	err := d.run.aside(ctx, route, s.Conn, ask)
 	var rpc *mtproto.RPCError
+	var held *heldError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &rpc) && (rpc.Code == 400 || rpc.Code == 420):
+	case errors.As(err, &held), errors.As(err, &rpc) && (rpc.Code == 400 || rpc.Code == 420):
 		return d.leaveCDN(c.token, fmt.Errorf("%s: %w", method, err))
 	default:
 		return d.cdnTrouble(ctx, fmt.Errorf("%s: %w", method, err))
@@ -265,20 +262,22 @@ func (d *download) askMaster(ctx context.Context, s scheduler.Send, c cdnState, 
 // verifyServer compares the finished file with the hashes that its DC states,
 // as far as it states any.
 func (d *download) verifyServer(ctx context.Context) error {
-	d.mu.Lock()
-	route, location := d.masterRouteLocked(), d.file.Location()
-	d.mu.Unlock()
-	m, err := d.run.session(ctx, route, 0)
-	if err != nil {
-		return err
-	}
+	method := (*api.UploadGetFileHashesRequest)(nil).TypeName()
 	for at := int64(0); at < d.size; {
-		next := at
-		q := &api.UploadGetFileHashesRequest{Location: location, Offset: at}
-		err := call(ctx, m, q, func(hashes []api.FileHash) error {
-			next, err = d.verifyRanges(hashes, at)
-			return err
+		var hashes []api.FileHash
+		err := d.ask(ctx, method, func(m Session) error {
+			d.mu.Lock()
+			q := &api.UploadGetFileHashesRequest{Location: d.file.Location(), Offset: at}
+			d.mu.Unlock()
+			return call(ctx, m, q, func(h []api.FileHash) error {
+				hashes = cloneHashes(h)
+				return nil
+			})
 		})
+		next := at
+		if err == nil {
+			next, err = d.verifyRanges(hashes, at)
+		}
 		if err != nil {
 			return fmt.Errorf("verify with the server: %w", err)
 		}
@@ -288,6 +287,15 @@ func (d *download) verifyServer(ctx context.Context) error {
 		at = next
 	}
 	return nil
+}
+
+// cloneHashes is hashes with memory of their own.
+func cloneHashes(hashes []api.FileHash) []api.FileHash {
+	hashes = slices.Clone(hashes)
+	for i := range hashes {
+		hashes[i].Hash = slices.Clone(hashes[i].Hash)
+	}
+	return hashes
 }
 
 // verifyRanges checks the ranges that follow one another from at on, and

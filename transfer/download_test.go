@@ -335,7 +335,7 @@ func TestLoggedOut(t *testing.T) {
 			}
 			return nil, nil, false
 		}
-		b.onReauth = func() error { return fmt.Errorf("%w: test", telegram.ErrLoggedOut) }
+		b.onReauth = func(error) error { return fmt.Errorf("%w: test", telegram.ErrLoggedOut) }
 		start := time.Now()
 		report, err := b.download(b.all())
 		if !errors.Is(err, telegram.ErrLoggedOut) || time.Since(start) > time.Second || len(report.Failed) != 0 {

@@ -50,7 +50,7 @@ type fake struct {
 	hookMu      sync.Mutex
 	onRefresh   func(ids []int) (map[int][]telegram.File, error)
 	onCDN       func(dc int) error
-	onReauth    func() error
+	onReauth    func(cause error) error
 	onSend      func(u telegram.Uploaded) error
 	onCDNAnswer func(data []byte) // may spoil what a CDN sends
 }
@@ -134,12 +134,12 @@ func (f *fake) CDNSession(_ context.Context, dc, n int) (Session, error) {
 	return fakeSession{f, dc, true, telegram.Download, n}, nil
 }
 
-func (f *fake) ReauthorizeDC(context.Context, int) error {
+func (f *fake) ReauthorizeDC(_ context.Context, _ int, cause error) error {
 	f.mu.Lock()
 	f.reauths++
 	f.mu.Unlock()
 	if f.onReauth != nil {
-		return f.onReauth()
+		return f.onReauth(cause)
 	}
 	return nil
 }
@@ -189,17 +189,6 @@ func (f *fake) SendUploaded(ctx context.Context, _ telegram.Peer, u telegram.Upl
 	f.sent = append(f.sent, u)
 	f.sentTo[u.RandomID] = len(f.sent)
 	return len(f.sent), telegram.File{ID: int64(len(f.sent))}, nil
-}
-
-func nap(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 type fakeSession struct {
@@ -298,8 +287,11 @@ func (f *fake) serve(r request) (tl.Object, error) {
 	case *api.UploadGetCdnFileHashesRequest:
 		return hashVector(hashesOf(f.byToken(q.FileToken).data, q.Offset)), nil
 	case *api.UploadGetFileHashesRequest:
-		loc := q.Location.(*api.InputDocumentFileLocation)
-		return hashVector(hashesOf(f.files[loc.ID].data, q.Offset)), nil
+		file := f.files[q.Location.(*api.InputDocumentFileLocation).ID]
+		if file.dc != r.dc {
+			return nil, rpcError(303, fmt.Sprintf("FILE_MIGRATE_%d", file.dc), name)
+		}
+		return hashVector(hashesOf(file.data, q.Offset)), nil
 	case *api.UploadSaveFilePartRequest:
 		f.save(q.FileID, int(q.FilePart), q.Bytes)
 		return boolTrue{}, nil

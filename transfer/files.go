@@ -75,6 +75,9 @@ func (r *run) opened(e *entry, o opened, err error) {
 	r.feed(scheduler.Ready{File: e.id, Parts: o.parts})
 }
 
+// maxStale bounds the refreshes of a file that is only to be verified.
+const maxStale = 3
+
 // complete starts the finisher of a file.
 func (r *run) complete(e *entry) {
 	e.users++
@@ -93,6 +96,10 @@ func (r *run) fileFinished(e *entry, res FileResult, err error) {
 	case errors.Is(err, errMore):
 		r.leave(e)
 		r.enqueue(e)
+	case errors.Is(err, errStale) && e.stale < maxStale:
+		e.stale++
+		e.finishing = true
+		r.refresh.want(e)
 	case err != nil && endsRun(err):
 		r.fail(err)
 	case err != nil:

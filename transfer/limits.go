@@ -26,7 +26,10 @@ func (r *run) remember(now time.Time) error {
 		return err
 	}
 	for _, w := range waits {
-		r.core.Handle(now, scheduler.Hold{Scope: scheduler.Scope{DC: w.DC, Method: w.Method}, Until: w.Until})
+		// Reckoned from now, it does not move if the clock is set meanwhile.
+		scope, until := scheduler.Scope{DC: w.DC, Method: w.Method}, now.Add(w.Until.Sub(now))
+		r.core.Handle(now, scheduler.Hold{Scope: scope, Until: until})
+		r.asides.hold(scope, until)
 	}
 	limits, err := r.o.Checkpoint.Limits()
 	if err != nil {
@@ -101,10 +104,16 @@ func (r *run) floodWait(w scheduler.Wait) {
 		Header: header("flood_wait", time.Now()), Scope: scopeName(w.Scope.DC, w.Scope.Method),
 		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
 	})
-	r.commits.do(func(b *checkpoint.Batch) {
-		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until})
-	})
+	r.recordWait(w.Scope, w.Until)
 	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
 		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})
 	}
+}
+
+// recordWait has a wait recorded, for the next run. A little is added, for what
+// becomes known of it without being told.
+func (r *run) recordWait(s scheduler.Scope, until time.Time) {
+	r.commits.do(func(b *checkpoint.Batch) {
+		b.PutWait(checkpoint.Wait{DC: s.DC, Method: s.Method, Until: until.Add(scheduler.WaitSlack)})
+	})
 }

@@ -145,6 +145,8 @@ func (r *run) attemptFailed(a *attempt, v verdict) {
 	defer r.attemptOver(a)
 	e := a.entry
 	switch {
+	case r.fatal != nil && v.failure.Kind == scheduler.Flood: // the next run has to know
+		r.recordWait(v.failure.Route.Scope(), time.Now().Add(v.failure.Wait))
 	case r.fatal != nil:
 	case v.run != nil:
 		r.fail(v.run)

@@ -50,7 +50,7 @@ type chatRefresh struct {
 func (f *refresher) want(e *entry) {
 	if e.spare {
 		e.spare = false
-		f.run.feed(scheduler.Resume{File: e.id})
+		f.renewed(e)
 		return
 	}
 	if age := time.Since(e.born()); age >= shortestLife && (f.lifetime == 0 || age < f.lifetime) {
@@ -214,9 +214,19 @@ func (f *refresher) done(c *chatRefresh, batch, waiting []*entry, files map[int]
 			r.feed(scheduler.Abort{File: e.id})
 			r.fileFailed(e, fail)
 		default:
-			r.feed(scheduler.Resume{File: e.id})
+			f.renewed(e)
 		}
 	}
+}
+
+// renewed lets a file go on that has a new reference.
+func (f *refresher) renewed(e *entry) {
+	if e.finishing {
+		e.finishing = false
+		f.run.complete(e)
+		return
+	}
+	f.run.feed(scheduler.Resume{File: e.id})
 }
 
 // renew takes the reference of the same file out of its message as that is

@@ -81,7 +81,8 @@ type run struct {
 	admits   chan struct{} // a token for each file that is listed and not over
 	opens    chan struct{} // a token for each file that is open
 	finMu    sync.Mutex    // held while a Finished callback runs
-	sessions sync.Map      // every Session used, to count reconnects
+	sessions sync.Map      // every Session used, with its reconnects before
+	asides   asides
 
 	// ----
 	core       *scheduler.Core
@@ -122,6 +123,10 @@ type entry struct {
 	// failed, so that a failure of the old one needs no other.
 	refAt time.Time
 	spare bool
+	// finishing says that all parts are there, and finish has to be called
+	// again once the reference is renewed; stale is how often that was so.
+	finishing bool
+	stale     int
 }
 
 func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
@@ -231,10 +236,8 @@ func (r *run) windDown(background *sync.WaitGroup) {
 
 func (r *run) conclude() (*Report, error) {
 	r.report.Seconds = time.Since(r.started).Seconds()
-	r.sessions.Range(func(s, _ any) bool {
-		if s, ok := s.(interface{ Reconnects() int }); ok {
-			r.report.Reconnects += s.Reconnects()
-		}
+	r.sessions.Range(func(s, before any) bool {
+		r.report.Reconnects += reconnects(s) - before.(int)
 		return true
 	})
 	r.tellProgress()

@@ -17,6 +17,7 @@ import (
 	"github.com/gabriel-vasile/mimetype"
 
 	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/scheduler"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
@@ -287,6 +288,9 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if errors.As(err, &missing) {
 		return FileResult{}, u.lose(missing.Part)
 	}
+	if isSpoilt(err) && u.tries < manyMissing {
+		return FileResult{}, u.lose(0)
+	}
 	if err != nil && id == 0 {
 		return FileResult{}, err
 	}
@@ -314,6 +318,13 @@ func (u *upload) lose(part int) error {
 	u.mu.Unlock()
 	u.run.commits.do(func(b *checkpoint.Batch) { b.Unsent(u.key, part) })
 	return errMore
+}
+
+// isSpoilt reports whether the server says that what it has of an upload is
+// not the file: all of it has to be sent again.
+func isSpoilt(err error) bool {
+	var rpc *mtproto.RPCError
+	return errors.As(err, &rpc) && (rpc.Type == "MD5_CHECKSUM_INVALID" || rpc.Type == "FILE_PARTS_INVALID")
 }
 
 // inputFile names the uploaded parts to the server.

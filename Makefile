@@ -6,6 +6,8 @@ BIN      := bin
 FUZZTIME ?= 20s
 # How many clients `make kill` kills.
 RUNS     ?= 200
+# How long `make soak` goes on.
+SOAKTIME ?= 60m
 
 .PHONY: demo build test check lint generate generate-check fuzz interop clean \
 	bench bench-wan bench-small bench-references bench-memory kill soak
@@ -64,6 +66,9 @@ bench-memory: ## an archive of 100,000 files: how large the client gets
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)
+
+soak: ## files moved through faults of every kind for SOAKTIME; nothing may be wrong, lost, doubled or left open
+	$(GO) run ./bench soak -for $(SOAKTIME)
 
 clean:
 	rm -rf $(BIN)

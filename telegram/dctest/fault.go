@@ -2,6 +2,7 @@ package dctest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -66,11 +67,12 @@ type faultPlan struct {
 	mu     sync.Mutex
 	faults []Fault
 	seen   []int64
+	struck map[string]int64 // by kind
 	rnd    func() float64
 }
 
 func newFaultPlan(faults []Fault, rnd func() float64) *faultPlan {
-	return &faultPlan{faults: faults, seen: make([]int64, len(faults)), rnd: rnd}
+	return &faultPlan{faults: faults, seen: make([]int64, len(faults)), struck: map[string]int64{}, rnd: rnd}
 }
 
 // next counts a request of a method, or a packet if that is "", and returns
@@ -85,9 +87,17 @@ func (p *faultPlan) next(method string, dc int, kinds ...string) (fault Fault, s
 		p.seen[i]++
 		if !strikes && (slices.Contains(f.At, p.seen[i]) || f.Rate > 0 && p.rnd() < f.Rate) {
 			fault, strikes = f, true
+			p.struck[f.Kind]++
 		}
 	}
 	return fault, strikes
+}
+
+// counts is how often each kind has struck.
+func (p *faultPlan) counts() map[string]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.struck)
 }
 
 // has reports whether there is any fault of a kind.

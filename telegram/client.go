@@ -164,6 +164,7 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 		keep:    newKeeper(cfg.Session, s, cfg.Log),
 		closing: make(chan struct{}),
 	}
+	c.floods.restore(s.Waits)
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

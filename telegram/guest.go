@@ -77,12 +77,13 @@ func (g *guest) imported() {
 
 // checkLoggedIn is nil while an account is signed in.
 func (c *Client) checkLoggedIn() error {
+	in := c.LoggedIn() // before ended: that is set first
 	switch {
 	case c.closed():
 		return ErrClosed
 	case c.ended.Load():
 		return ErrLoggedOut
-	case !c.LoggedIn():
+	case !in:
 		return ErrNotLoggedIn
 	default:
 		return nil

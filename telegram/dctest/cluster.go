@@ -164,6 +164,12 @@ func (c *Cluster) wireFaults() mtserver.Faults {
 			return strikes
 		}
 	}
+	if c.faults.has("transport_error") {
+		f.TransportError = func(p mtserver.Point) int32 {
+			fault, _ := c.faults.next("", p.DC, "transport_error")
+			return int32(fault.Code)
+		}
+	}
 	if c.faults.has("bad_salt") {
 		f.BadSalt = func(p mtserver.Point) bool {
 			_, strikes := c.faults.next("", p.DC, "bad_salt")

@@ -35,7 +35,7 @@ func reportSoak(report *rig.Report, t *soak.Totals) {
 	report.Value("reconnects", float64(t.Reconnects), "")
 	report.Value("flood_waits", float64(t.Waits), "")
 	report.Value("reference_refreshes", float64(t.Refreshes), "")
-	report.Value("moved_twice", float64(t.Resent)/gib, "GiB")
+	report.Value("moved_twice", float64(t.Resent)/(1<<20), "MiB")
 	report.Value("inside_wait_as_served", float64(t.InsideAsServed), "")
 	for _, kind := range t.Faults() {
 		report.Value("struck_"+kind, float64(t.Struck[kind]), "")

@@ -21,6 +21,7 @@ type Fault struct {
 	//	gone                    the message of the file is deleted, and references expire
 	//	short_part              the answer of upload.getFile lacks its last bytes
 	//	reset                   the connection is reset and the request lost
+	//	cut_answer              the answer breaks off in the middle: the connection is reset, the request was executed
 	//	bad_salt                the salts of the key are replaced
 	//	transport_error         a packet is answered with the transport error Code, such as -404
 	//	signed_out              the account is signed out everywhere: 401 Message, AUTH_KEY_UNREGISTERED from then on
@@ -37,7 +38,7 @@ type Fault struct {
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
 	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out"}
-	wireFaults = []string{"reset", "bad_salt", "transport_error"}
+	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
 )

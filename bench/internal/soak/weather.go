@@ -9,6 +9,14 @@ import (
 // messages is how many messages with files the channel has.
 const messages = 570
 
+// every are the multiples of n, for as long as an era may last.
+func every(n int64) (at []int64) {
+	for i := n; i < 2_000_000; i += n {
+		at = append(at, i)
+	}
+	return at
+}
+
 // weather is what a cluster and the network in front of it do to their
 // clients: every fault of the network, and those of servers beside.
 func weather(seed uint64) dctest.Config {
@@ -47,7 +55,18 @@ func weather(seed uint64) dctest.Config {
 			{Kind: "error", Rate: 0.01, Code: -503, Message: "Timedout"},
 			{Kind: "error", Method: "*", Rate: 0.005, Code: 500, Message: "RPC_CALL_FAIL"},
 			{Kind: "reset", Method: "*", Rate: 0.003},
+			{Kind: "flood_wait", Method: "upload.getFileHashes", Rate: 0.02, Seconds: 1},
+			{Kind: "flood_wait", Method: "upload.reuploadCdnFile", Rate: 0.2, Seconds: 1},
+			{Kind: "flood_wait", Method: "upload.getCdnFileHashes", Rate: 0.1, Seconds: 1},
+			{Kind: "error", Method: "messages.sendMedia", Rate: 0.05, Code: 500, Message: "RPC_SEND_FAIL"},
+			{Kind: "reset", Method: "messages.sendMedia", Rate: 0.1},
+			{Kind: "reset", Method: "auth.*", Rate: 0.1},
+			{Kind: "cut_answer", Method: "messages.sendMedia", Rate: 0.2},
+			{Kind: "cut_answer", Method: "*", Rate: 0.003},
 			{Kind: "bad_salt", Rate: 0.005},
+			// Far apart: two that follow one another would be believed.
+			{Kind: "transport_error", Code: -404, At: every(700)},
+			{Kind: "transport_error", Code: -429, At: every(1900)},
 		},
 		Network: []dctest.NetworkFault{
 			{Kind: "reset", Rate: 0.3, After: 100, Within: 30 * mib},

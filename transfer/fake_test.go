@@ -259,6 +259,11 @@ func rpcError(code int, message, method string) error {
 	return mtproto.ParseRPCError(code, message, method)
 }
 
+// waitError is what a server answers that wants a wait.
+func waitError(d time.Duration) error {
+	return rpcError(420, fmt.Sprintf("FLOOD_WAIT_%d", int(d.Seconds())), "upload.getFile")
+}
+
 func (f *fake) serve(r request) (tl.Object, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -431,6 +436,16 @@ func (b *bench) some(ids ...int64) iter.Seq2[Download, error] {
 
 func (b *bench) download(files iter.Seq2[Download, error]) (*Report, error) {
 	return NewFor(b, b.opts).Download(b.t.Context(), files)
+}
+
+// stopAt runs a download for a time.
+func (b *bench) stopAt(d time.Duration) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), d)
+	defer cancel()
+	if _, err := NewFor(b, b.opts).Download(ctx, b.all()); !errors.Is(err, context.DeadlineExceeded) {
+		b.t.Fatalf("interrupted run: %v", err)
+	}
 }
 
 // mustDownload fails the test unless every file is done.

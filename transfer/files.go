@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/scheduler"
 )
 
@@ -72,7 +73,9 @@ func (r *run) opened(e *entry, o opened, err error) {
 		Header: header("file_started", time.Now()), ID: info.id, Path: info.path, Size: info.size,
 		DC: info.dc, ResumedBytes: o.resumed,
 	})
-	r.feed(scheduler.Ready{File: e.id, Parts: o.parts})
+	if !r.refresh.holds(e, o.parts) {
+		r.feed(scheduler.Ready{File: e.id, Parts: o.parts})
+	}
 }
 
 // maxStale bounds the refreshes of a file that is only to be verified.
@@ -160,6 +163,7 @@ func (r *run) fileFailed(e *entry, err error) {
 		Error: err.Error(), Retryable: res.Retryable,
 	})
 	r.bytesOver += info.size
+	e.unmarked = e.moved > 0
 	r.end(e)
 }
 
@@ -180,9 +184,28 @@ func (r *run) end(e *entry) {
 	r.unuse(e)
 }
 
-// unuse notes that a task no longer uses the entry's job.
+// unuse notes that a task no longer uses the entry's job. Of a file that has
+// failed, what was written is synced and marked before the file is closed.
 func (r *run) unuse(e *entry) {
 	if e.users--; e.users > 0 || !e.over {
+		return
+	}
+	if e.unmarked && r.winding {
+		r.unclosed = append(r.unclosed, e)
+		return
+	}
+	if e.unmarked {
+		e.unmarked = false
+		e.users++
+		r.tasks.Go(func() {
+			err := r.commits.wait(nil, func(*checkpoint.Batch) {})
+			r.post(func() {
+				if err != nil {
+					r.fail(err)
+				}
+				r.unuse(e)
+			})
+		})
 		return
 	}
 	e.close()

@@ -18,9 +18,9 @@ type attempt struct {
 }
 
 // feed tells the scheduler what happened and does what it answers. Events that
-// come of that follow. Once the run is stopped nothing new is begun.
+// come of that follow. Once the run is stopped, or done, nothing new is begun.
 func (r *run) feed(ev scheduler.Event) {
-	if r.fatal != nil {
+	if r.fatal != nil || r.winding {
 		return
 	}
 	if r.events != nil {
@@ -105,11 +105,14 @@ func (r *run) arrived(a *attempt, bytes int64) {
 	a.bytes = bytes
 	r.report.Parts++
 	r.report.BytesReceived += bytes
-	if r.fatal != nil {
+	switch {
+	case r.fatal != nil:
 		a.verdict <- false
-		return
+	case r.winding: // every file is over: another attempt has brought it
+		r.drop(a)
+	default:
+		r.feed(scheduler.Answered{Attempt: a.send.Attempt})
 	}
-	r.feed(scheduler.Answered{Attempt: a.send.Attempt})
 }
 
 // drop refuses a part that another attempt has brought before.

@@ -100,6 +100,8 @@ type run struct {
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
 	limitsEnd  time.Time // when to ask for the user's limits again
+	winding    bool      // no task may be started any more
+	unclosed   []*entry  // to be closed when the committer has ended
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
@@ -115,14 +117,20 @@ type entry struct {
 	counted int64 // of the size, in report.bytesKnown
 	// users is how many tasks use the job. It is closed when it is over and
 	// the last of them has gone.
-	users  int
-	over   bool
-	listed time.Time // when the file reference came
+	users int
+	over  bool
+	// unmarked says that the file has failed, and that parts of it may be
+	// written that the checkpoint does not know of.
+	unmarked bool
+	listed   time.Time // when the file reference came
 	// refAt is when the file reference was renewed; zero if it is still the
 	// one that was listed. spare says that it was renewed without having
 	// failed, so that a failure of the old one needs no other.
 	refAt time.Time
 	spare bool
+	// held are the parts of a file that waits for a new reference before it
+	// begins.
+	held []scheduler.Part
 	// finishing says that all parts are there, and finish has to be called
 	// again once the reference is renewed; stale is how often that was so.
 	finishing bool
@@ -213,6 +221,7 @@ func (r *run) finished() bool {
 // committer, so that what was written in the meantime is marked.
 func (r *run) windDown(background *sync.WaitGroup) {
 	r.recordLimits()
+	r.winding = true
 	r.stop(r.fatal)
 	idle := make(chan struct{})
 	background.Go(func() {
@@ -230,6 +239,9 @@ func (r *run) windDown(background *sync.WaitGroup) {
 	}
 	background.Wait()
 	for _, e := range r.files {
+		e.close()
+	}
+	for _, e := range r.unclosed {
 		e.close()
 	}
 }

@@ -223,26 +223,32 @@ func (r *run) windDown(background *sync.WaitGroup) {
 	r.recordLimits()
 	r.winding = true
 	r.stop(r.fatal)
-	idle := make(chan struct{})
-	background.Go(func() {
-		r.tasks.Wait()
-		r.commits.end()
-		close(idle)
-	})
-	for done := false; !done; {
-		select {
-		case f := <-r.inbox:
-			f()
-		case <-idle:
-			done = true
-		}
-	}
+	r.serveUntil(background, r.tasks.Wait)
+	// Only now, since what a task has posted last may want to be committed.
+	r.serveUntil(background, r.commits.end)
 	background.Wait()
 	for _, e := range r.files {
 		e.close()
 	}
 	for _, e := range r.unclosed {
 		e.close()
+	}
+}
+
+// serveUntil calls what is posted until wait has returned.
+func (r *run) serveUntil(background *sync.WaitGroup, wait func()) {
+	done := make(chan struct{})
+	background.Go(func() {
+		wait()
+		close(done)
+	})
+	for {
+		select {
+		case f := <-r.inbox:
+			f()
+		case <-done:
+			return
+		}
 	}
 }
 

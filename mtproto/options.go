@@ -83,6 +83,8 @@ type Options struct {
 	// OnKey is told of what should be kept: a new key, salts, time. It must not
 	// block or call the session, and may be nil.
 	OnKey func(KeyState)
+	// Crowd is shared with the other sessions of the DC. A new one if nil.
+	Crowd *Crowd
 	// PingInterval is the time between pings; a connection on which nothing
 	// arrives, or nothing that answers what was sent, for two and a half of it
 	// is given up. DefaultPingInterval if 0.
@@ -94,6 +96,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.Crowd == nil {
+		o.Crowd = new(Crowd)
 	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval

@@ -211,7 +211,7 @@ func (s *Session) again(c *call) {
 	delete(s.calls, c.msgID)
 	c.msgID, c.container, c.acked, c.asked = 0, 0, false, time.Time{}
 	if c.tries++; c.tries > maxTries {
-		c.finish(outcome{err: fmt.Errorf("mtproto: %s: the server refused it %d times", c.method, c.tries)})
+		c.finish(outcome{err: fmt.Errorf("%w: %s, %d times", ErrRefused, c.method, c.tries)})
 		return
 	}
 	s.counts.resent.Add(1)

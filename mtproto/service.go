@@ -126,7 +126,7 @@ func (r *receiver) renewSession() error {
 		if c.tries <= maxTries || c == r.bind {
 			return false
 		}
-		c.finish(outcome{err: fmt.Errorf("mtproto: %s: refused %d times", c.method, c.tries)})
+		c.finish(outcome{err: fmt.Errorf("%w: %s, %d times", ErrRefused, c.method, c.tries)})
 		return true
 	})
 	if r.bind != nil {

@@ -276,7 +276,7 @@ func (s *Session) run(ctx context.Context) {
 const (
 	backoffStart   = 200 * time.Millisecond
 	backoffMax     = 15 * time.Second
-	backoffCrowded = 4 * time.Second // after -429: at most two connections in four seconds
+	backoffCrowded = 4 * time.Second // after -429, besides what the Crowd demands
 	steady         = 30 * time.Second
 	maxUnknown     = 2 // -404 on this many fresh connections: the key is gone
 )
@@ -303,6 +303,7 @@ func (s *Session) connections(ctx context.Context) error {
 		case errors.Is(err, errRestart):
 			continue
 		case errors.As(err, &status) && status.Code == -429:
+			s.opts.Crowd.refused(time.Now())
 			pause = max(pause, backoffCrowded)
 		case time.Since(start) > steady:
 			pause = backoffStart
@@ -349,6 +350,9 @@ func (s *Session) connection(ctx context.Context) error {
 	endpoint := s.opts.Endpoints[s.next%len(s.opts.Endpoints)]
 	s.active = endpoint
 	s.mu.Unlock()
+	if err := s.opts.Crowd.wait(ctx); err != nil {
+		return err
+	}
 	dialCtx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	raw, err := s.opts.Dial(dialCtx, "tcp", endpoint.Address)
 	cancel()

@@ -119,6 +119,7 @@ type Client struct {
 	home   homeLine
 	files  filePool
 	guests guestBook
+	crowds crowds
 	cdn    cdnKeys
 	config configCache
 
@@ -163,6 +164,7 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 		keep:    newKeeper(cfg.Session, s, cfg.Log),
 		closing: make(chan struct{}),
 	}
+	c.floods.restore(s.Waits)
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -225,7 +227,7 @@ func (c *Client) options(dc int, endpoints []mtproto.Endpoint) mtproto.Options {
 		Endpoints: endpoints, Dial: c.cfg.Dial, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
 		PublicKeys: c.keys, Key: c.keep.dc(dc).keyState(),
 		OnKey: func(k mtproto.KeyState) { c.keep.onKey(dc, k) },
-		Init:  c.initConnection, Log: c.cfg.Log.With("dc", dc),
+		Init:  c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
 	}
 }
 

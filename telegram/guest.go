@@ -77,12 +77,13 @@ func (g *guest) imported() {
 
 // checkLoggedIn is nil while an account is signed in.
 func (c *Client) checkLoggedIn() error {
+	in := c.LoggedIn() // before ended: that is set first
 	switch {
 	case c.closed():
 		return ErrClosed
 	case c.ended.Load():
 		return ErrLoggedOut
-	case !c.LoggedIn():
+	case !in:
 		return ErrNotLoggedIn
 	default:
 		return nil
@@ -171,14 +172,19 @@ func (c *Client) importAuthorization(ctx context.Context, from, to mtproto.Invok
 	return fmt.Errorf("import: %w", err)
 }
 
-// ReauthorizeDC is to be called after a 401 or AUTH_KEY_DUPLICATED on a file session of a DC. At a
-// guest DC it brings the authorisation there again, once for all who ask at
-// the same time; if that does not last it makes a new key, and at last fails
-// with ErrGuestAuth. At the home DC it finds out whether the account is signed
-// out (ErrLoggedOut). nil: get the file session anew and repeat.
-func (c *Client) ReauthorizeDC(ctx context.Context, dc int) error {
+// ReauthorizeDC is to be called after a 401 or AUTH_KEY_DUPLICATED, the cause,
+// on a file session of a DC. At a guest DC it brings the authorisation there
+// again, once for all who ask at the same time; if that does not last it makes
+// a new key, and at last fails with ErrGuestAuth. At the home DC it finds out
+// whether the account is signed out (ErrLoggedOut), which AUTH_KEY_DUPLICATED
+// means anywhere: the session is in use elsewhere too, and the server has
+// ended it. nil: get the file session anew and repeat.
+func (c *Client) ReauthorizeDC(ctx context.Context, dc int, cause error) error {
 	if err := c.checkLoggedIn(); err != nil {
 		return err
+	}
+	if react(cause) == loggedOut {
+		return c.endLogin(cause)
 	}
 	if dc == c.HomeDC() {
 		_, err := c.Self(ctx)

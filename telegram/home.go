@@ -248,8 +248,13 @@ func (c *Client) giveUp(l line, err error, t *tries) error {
 func (c *Client) handleFlood(ctx context.Context, l line, method string, err error, t *tries) error {
 	rpc, _ := isRPC(err)
 	wait := floodPause(rpc.Arg)
-	if time.Duration(rpc.Arg)*time.Second > c.cfg.MaxFloodWait || !once(&t.floods, maxFloods) {
+	if rpc.Type != "SLOWMODE_WAIT" {
 		c.floods.shut(floodScope{l.dc, method}, wait, rpc)
+		if err := c.keep.updateNow(func(s *Session) { s.Waits = c.floods.waits() }); err != nil {
+			c.cfg.Log.Error("a wait is not kept for the next run", "err", err) // it holds in this one
+		}
+	}
+	if time.Duration(rpc.Arg)*time.Second > c.cfg.MaxFloodWait || !once(&t.floods, maxFloods) {
 		return err
 	}
 	c.cfg.Log.Info("waiting as the server asks", "method", method, "dc", l.dc, "wait", wait, "reason", rpc.Type)
@@ -259,15 +264,14 @@ func (c *Client) handleFlood(ctx context.Context, l line, method string, err err
 	if rpc.Type == "SLOWMODE_WAIT" {
 		return pause(ctx, wait)
 	}
-	c.floods.shut(floodScope{l.dc, method}, wait, rpc)
 	return nil
 }
 
 // confirmLogin asks once more who is signed in, since a 401 can be about one
 // method only. See core.telegram.org/api/errors#401-unauthorized.
 func (c *Client) confirmLogin(ctx context.Context, l line, err error) error {
-	if !c.LoggedIn() {
-		return fmt.Errorf("%w: %w", ErrNotLoggedIn, err)
+	if out := c.checkLoggedIn(); out != nil { // perhaps another call has found out meanwhile
+		return fmt.Errorf("%w: %w", out, err)
 	}
 	resp, again := l.Invoke(ctx, selfQuery())
 	if again == nil {

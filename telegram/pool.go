@@ -129,6 +129,24 @@ func (s *slot) close() {
 // errDropped: the slot was dropped while its session was being made.
 var errDropped = fmt.Errorf("telegram: session dropped: %w", mtproto.ErrClosed)
 
+// crowds has the crowd that the sessions of each DC share.
+type crowds struct {
+	mu  sync.Mutex
+	dcs map[int]*mtproto.Crowd
+}
+
+func (c *crowds) get(dc int) *mtproto.Crowd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dcs == nil {
+		c.dcs = make(map[int]*mtproto.Crowd)
+	}
+	if c.dcs[dc] == nil {
+		c.dcs[dc] = new(mtproto.Crowd)
+	}
+	return c.dcs[dc]
+}
+
 // FileSession is the n-th session (from 0) for files with a DC. It is made on
 // the first call for it, with the account signed in at that DC, and made anew
 // once it has died. Sessions belong to the client: do not close them. Uploads

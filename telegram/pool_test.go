@@ -227,7 +227,7 @@ func TestReauthorizeDC(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
-				if err := client.ReauthorizeDC(t.Context(), 4); err != nil {
+				if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil {
 					t.Errorf("reauthorise: %v", err)
 				}
 			})
@@ -237,18 +237,18 @@ func TestReauthorizeDC(t *testing.T) {
 			t.Errorf("ten 401s together: %d imports, same key %v; want 2, true", imports(), key() == first)
 		}
 		time.Sleep(time.Minute)
-		if err := client.ReauthorizeDC(t.Context(), 4); err != nil || imports() != 3 || key() == first {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil || imports() != 3 || key() == first {
 			t.Errorf("again: %v, %d imports, same key %v; want 3 imports and a new key", err, imports(), key() == first)
 		}
 		time.Sleep(time.Minute)
-		if err := client.ReauthorizeDC(t.Context(), 4); !errors.Is(err, ErrGuestAuth) || imports() != 3 {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); !errors.Is(err, ErrGuestAuth) || imports() != 3 {
 			t.Errorf("and again: %v, %d imports; want ErrGuestAuth and no more", err, imports())
 		}
 		time.Sleep(reauthWindow)
-		if err := client.ReauthorizeDC(t.Context(), 4); err != nil || imports() != 4 {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil || imports() != 4 {
 			t.Errorf("much later: %v, %d imports; want another try", err, imports())
 		}
-		if err := client.ReauthorizeDC(t.Context(), 2); err != nil {
+		if err := client.ReauthorizeDC(t.Context(), 2, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil {
 			t.Errorf("at home, still signed in: %v", err)
 		}
 	})

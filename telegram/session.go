@@ -30,6 +30,16 @@ type Session struct {
 	DCs map[int]DCSession `json:"dcs,omitempty"`
 	// Peers are the chats that the account has met, with their access hashes.
 	Peers []Peer `json:"peers,omitempty"`
+	// Waits are the flood waits that were not over: a restart does not end them.
+	Waits []FloodWait `json:"waits,omitempty"`
+}
+
+// A FloodWait is a time in which a method must not be called at a DC.
+type FloodWait struct {
+	DC     int       `json:"dc"`
+	Method string    `json:"method"`
+	Type   string    `json:"type"` // what the server said: "FLOOD_WAIT"
+	Until  time.Time `json:"until"`
 }
 
 // A DCSession is what is kept of one DC.
@@ -72,6 +82,7 @@ func (s *Session) clone() *Session {
 	c := *s
 	c.DCs = maps.Clone(s.DCs)
 	c.Peers = slices.Clone(s.Peers)
+	c.Waits = slices.Clone(s.Waits)
 	if s.User != nil {
 		u := *s.User
 		c.User = &u

@@ -27,12 +27,17 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs each testdata/script/*.txtar against a cluster of its own,
-// whose datacenters file is $HAUL_DATACENTERS.
+// whose datacenters file is $HAUL_DATACENTERS. A script may bring a
+// scenario.json for it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
-			cluster, err := dctest.Start(context.Background(), scriptScenario())
+			scenario, err := scenarioOf(env.WorkDir)
+			if err != nil {
+				return err
+			}
+			cluster, err := dctest.Start(context.Background(), scenario)
 			if err != nil {
 				return err
 			}
@@ -60,6 +65,19 @@ func scriptScenario() dctest.Config {
 			{Kind: "document", Count: 5, MinSize: 1 << 10, MaxSize: 3 << 20},
 		},
 	}}}
+}
+
+// scenarioOf is the scenario that the script has brought, or the usual one.
+func scenarioOf(dir string) (dctest.Config, error) {
+	f, err := os.Open(filepath.Join(dir, "scenario.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return scriptScenario(), nil
+	}
+	if err != nil {
+		return dctest.Config{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return dctest.LoadScenario(f)
 }
 
 // exits runs haul and wants an exit code: exits 4 haul ls @bigchannel.

@@ -3,6 +3,7 @@ package dctest
 import (
 	"crypto/subtle"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -137,6 +138,13 @@ func (r *request) logOut() (tl.Object, error) {
 	delete(r.c.listeners, r.Session)
 	r.me = nil
 	return &api.AuthLoggedOut{}, nil
+}
+
+// signOut ends all authorisations of an account, at every DC.
+func (c *Cluster) signOut(account int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.logins, func(_ keyAt, id int64) bool { return id == account })
 }
 
 // An exported authorisation can be imported once, at one DC, for a short time.

@@ -155,6 +155,9 @@ func (c *Cluster) serve(ctx context.Context) error {
 	return nil
 }
 
+// cutAnswer is how many bytes of an answer that breaks off leave.
+const cutAnswer = 40
+
 // wireFaults are the faults of the scenario that concern connections.
 func (c *Cluster) wireFaults() mtserver.Faults {
 	var f mtserver.Faults
@@ -162,6 +165,18 @@ func (c *Cluster) wireFaults() mtserver.Faults {
 		f.DropConn = func(p mtserver.Point) bool {
 			_, strikes := c.faults.next(methodName(p.Method), p.DC, "reset")
 			return strikes
+		}
+	}
+	if c.faults.has("cut_answer") {
+		f.CutAnswer = func(p mtserver.Point) (int, bool) {
+			_, strikes := c.faults.next(methodName(p.Method), p.DC, "cut_answer")
+			return cutAnswer, strikes
+		}
+	}
+	if c.faults.has("transport_error") {
+		f.TransportError = func(p mtserver.Point) int32 {
+			fault, _ := c.faults.next("", p.DC, "transport_error")
+			return int32(fault.Code)
 		}
 	}
 	if c.faults.has("bad_salt") {

@@ -248,6 +248,9 @@ func (r *request) fault() error {
 		return waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
 	case "error":
 		return refuse(f.Code, f.Message)
+	case "signed_out":
+		r.c.signOut(r.accountID())
+		return refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
 	default:
 		r.strike = f.Kind
 		return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -204,6 +205,28 @@ func TestGunzip(t *testing.T) {
 		if got, err := gunzip(in); err == nil {
 			t.Errorf("%s: got %d bytes, want an error", name, len(got))
 		}
+	}
+}
+
+// A bomb costs no more than what may come out of it.
+func TestGzipBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z, err := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for range 8 * maxGzip / len(zeros) {
+		_, _ = z.Write(zeros) // a Buffer takes everything
+	}
+	_ = z.Close()
+	body := tl.Marshal(&mt.GzipPacked{PackedData: bomb.Bytes()})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := gunzip(body)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; err == nil || n > 4*maxGzip {
+		t.Errorf("%d bytes, %v, %d MiB allocated; want an error and %d MiB at most, growth included", len(got), err, n>>20, 4*maxGzip>>20)
 	}
 }
 

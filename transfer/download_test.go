@@ -150,6 +150,9 @@ func TestWrongLengths(t *testing.T) {
 					return
 				}
 				f := b.failed(report)
+				if most := map[error]int{ErrShort: 3, ErrLong: 1}[tt.want]; times != most {
+					t.Errorf("asked %d times, want %d", times, most)
+				}
 				if !errors.Is(f.Err, tt.want) || f.ID != 1 || report.FilesDone != 1 {
 					t.Errorf("failed: %d, %v; want 1, %v, and the other done", f.ID, f.Err, tt.want)
 				}
@@ -478,24 +481,34 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// A late answer to a part that came meanwhile is not written, only counted.
+// A late answer to a part that came meanwhile is not written, only counted,
+// whether its file is still under way or over (faults 23).
 func TestLateAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.add(1, 2*mib, 2)
-		first := true
-		b.hook = func(r request) (tl.Object, error, bool) {
-			if n, ok := part(r, 1); !ok || n != 1 || !first {
-				return nil, nil, false
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			b.add(1, 12*mib, 2)
+			if slow { // the late answer comes after 40 s
+				b.opts.Limits = func(time.Time) (Limits, time.Time) { return Limits{Down: mib / 5}, time.Time{} }
 			}
-			first = false
-			return uploadFile(make([]byte, mib)), errLate, true
-		}
-		report := b.mustDownload()
-		if report.PartsRepeated > 1 || report.Parts > 3 {
-			t.Errorf("%+v", report.Counters)
-		}
-	})
+			first := true
+			b.hook = func(r request) (tl.Object, error, bool) {
+				if n, ok := part(r, 1); !ok || n != 1 || !first {
+					return nil, nil, false
+				}
+				first = false
+				return uploadFile(make([]byte, mib)), errLate, true
+			}
+			start := time.Now()
+			report := b.mustDownload()
+			if report.Parts != 13 || report.PartsRepeated != 1 || report.BytesResent != mib {
+				t.Errorf("slow %v: %+v; want 13 parts, one of them a second time", slow, report.Counters)
+			}
+			if took := time.Since(start); slow != (took > 45*time.Second) {
+				t.Errorf("slow %v: took %v", slow, took)
+			}
+		})
+	}
 }
 
 // An existing file is never replaced.

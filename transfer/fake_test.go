@@ -36,6 +36,7 @@ type fake struct {
 	files    map[int64]*fakeFile
 	requests []request
 	buffers  int // responses that are not released
+	most     int // as many buffers as there were at a time
 	refresh  [][]int
 	reauths  int
 	dropped  int
@@ -231,6 +232,7 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 	}
 	s.f.mu.Lock()
 	s.f.buffers++
+	s.f.most = max(s.f.most, s.f.buffers)
 	s.f.mu.Unlock()
 	return &fakeResponse{f: s.f, body: tl.Marshal(answer)}, nil
 }

@@ -17,7 +17,6 @@ import (
 
 // A person answers the questions of a login from lists.
 type person struct {
-	t         *testing.T
 	codes     []string // "resend" asks for another one
 	passwords []string
 	wait      time.Duration // before each answer

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tghaul/haul/tl"
@@ -22,10 +23,20 @@ func (a *account) bot() bool { return a.cfg.Token != "" }
 
 // username is the name of a bot.
 func (a *account) username() string {
-	return "sim_" + strconv.FormatInt(a.id-firstUserID, 10) + "_bot"
+	return "sim_" + strconv.FormatInt(a.id, 10) + "_bot"
 }
 
-const firstUserID = 2_000_000_001
+const firstUserID = 2_000_000_001 // of users; bots come before them
+
+// id is the user id of account i of the scenario. A bot's is in its token, as
+// with real ones.
+func (a *AccountConfig) id(i int) int64 {
+	number, _, _ := strings.Cut(a.Token, ":")
+	if id, err := strconv.ParseInt(number, 10, 64); err == nil && id > 0 && id < firstUserID {
+		return id
+	}
+	return firstUserID + int64(i)
+}
 
 // authorised is the account that a key of a DC is signed in to, or nil.
 func (c *Cluster) authorised(dc int, key int64) *account {
@@ -35,8 +46,10 @@ func (c *Cluster) authorised(dc int, key int64) *account {
 }
 
 func (c *Cluster) accountLocked(id int64) *account {
-	if i := id - firstUserID; i >= 0 && i < int64(len(c.accounts)) {
-		return c.accounts[i]
+	for _, a := range c.accounts {
+		if a.id == id {
+			return a
+		}
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c.world = newWorld(&c.cfg)
 	c.faults = newFaultPlan(cfg.Faults, c.world.random(0, 2).Float64)
 	for i, a := range cfg.Accounts {
-		c.accounts = append(c.accounts, &account{cfg: a, id: firstUserID + int64(i)})
+		c.accounts = append(c.accounts, &account{cfg: a, id: a.id(i)})
 	}
 	if err := c.openSpool(); err != nil {
 		return nil, fmt.Errorf("place for uploads: %w", err)

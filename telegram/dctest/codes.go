@@ -220,7 +220,9 @@ func (r *request) sent(hash string, c *sentCode) *api.AuthSentCode {
 	s := &api.AuthSentCode{Type: codeKinds[c.kind](c), PhoneCodeHash: hash}
 	if len(c.next) > 0 {
 		s.NextType = nextKinds[c.next[0]]
-		s.Timeout = tl.Some(int32(seconds(time.Duration(r.c.cfg.CodeTimeout))))
+		if timeout := time.Duration(r.c.cfg.CodeTimeout); timeout >= time.Second {
+			s.Timeout = tl.Some(int32(seconds(timeout)))
+		}
 	}
 	return s
 }

@@ -326,8 +326,12 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 
 // checkNames makes sure that no two accounts or channels go by the same name.
 func (c *Config) checkNames() error {
-	seen := map[string]bool{}
-	for _, a := range c.Accounts {
+	seen, ids := map[string]bool{}, map[int64]bool{}
+	for i, a := range c.Accounts {
+		if ids[a.id(i)] && !seen[a.Token] {
+			return fmt.Errorf("%w: two bots have the id %d in their tokens", ErrConfig, a.id(i))
+		}
+		ids[a.id(i)] = true
 		name := cmp.Or(a.Token, digits(a.Phone))
 		if seen[name] {
 			return fmt.Errorf("%w: two accounts have the token or phone of one", ErrConfig)

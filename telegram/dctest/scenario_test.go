@@ -62,6 +62,7 @@ func TestScenarioErrors(t *testing.T) {
 		{"codes a day", `{"codes_per_day": -1}`, "codes_per_day is -1"},
 		{"account at no dc", `{"accounts": [{"token": "1:a", "dc": 9}]}`, "accounts[0]: dc 9 is not"},
 		{"accounts alike", `{"accounts": [{"token": "1:a"}, {"token": "1:a"}]}`, "two accounts"},
+		{"bots alike", `{"accounts": [{"token": "1:a"}, {"token": "1:b"}]}`, "two bots have the id 1"},
 		{"username", `{"channels": [{"username": "a b"}]}`, `channels[0]: username "a b" is none`},
 		{"usernames alike", `{"channels": [{"username": "aa"}, {"username": "AA"}]}`, "two channels are called AA"},
 		{"kind", channel(`{"kind": "song"}`), `channels[0]: files[0]: unknown kind "song"`},

@@ -134,7 +134,7 @@ func (c *Cluster) restore(s *state) error {
 		})
 	}
 	for id, list := range s.Sent {
-		if ch := c.world.chatByID(id, len(c.accounts)); ch != nil {
+		if ch := c.chatByID(id); ch != nil {
 			if err := c.restoreSent(ch, list); err != nil {
 				return err
 			}
@@ -160,12 +160,12 @@ func (c *Cluster) restoreSent(ch *chat, list []stateMessage) error {
 
 // chatByID is the chat that an id means in a state, nil if there is none in
 // this scenario.
-func (w *world) chatByID(id int64, accounts int) *chat {
-	if i := id - firstChannelID; i >= 0 && i < int64(len(w.channels)) {
-		return w.channels[i]
+func (c *Cluster) chatByID(id int64) *chat {
+	if i := id - firstChannelID; i >= 0 && i < int64(len(c.world.channels)) {
+		return c.world.channels[i]
 	}
-	if i := id - firstUserID; i >= 0 && i < int64(accounts) {
-		return w.savedOf(id)
+	if c.accountLocked(id) != nil {
+		return c.world.savedOf(id)
 	}
 	return nil
 }

@@ -27,12 +27,14 @@ type signIns struct {
 	futures map[string]int64       // accounts by future auth token
 	tokens  map[string]*loginToken // QR codes
 	shown   map[keyAt]string       // the token that a key shows
+	watched map[keyAt]bool         // keys whose token is about to be scanned
 }
 
 func newSignIns() signIns {
 	return signIns{
 		codes: map[string]*sentCode{}, sends: map[string][]time.Time{}, halfway: map[keyAt]int64{}, srp: map[int64]*srpTry{},
 		wrong: map[int64]*wrongTries{}, futures: map[string]int64{}, tokens: map[string]*loginToken{}, shown: map[keyAt]string{},
+		watched: map[keyAt]bool{},
 	}
 }
 

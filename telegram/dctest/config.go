@@ -94,8 +94,8 @@ type AccountConfig struct {
 	// sms and call if nil. One of sms, call, flash_call, missed_call, fragment.
 	ResendTypes []string `json:"resend_types"`
 	Banned      bool     `json:"banned"` // PHONE_NUMBER_BANNED
-	// ScanAfter makes the user scan every QR code that clients show, after
-	// this time. 0: none.
+	// ScanAfter makes the user scan the QR code of every client, this long
+	// after it has shown the first one. 0: none.
 	ScanAfter Duration `json:"scan_after"`
 }
 

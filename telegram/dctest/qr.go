@@ -79,23 +79,31 @@ func (r *request) newTokenLocked(except []int64) (string, *loginToken) {
 	r.c.tokens[token], r.c.shown[r.key()] = t, token
 	for _, a := range r.c.accounts {
 		if a.cfg.ScanAfter > 0 && !slices.Contains(except, a.id) {
-			r.c.scan(a, token)
+			r.c.scanLocked(a, r.key())
 			break
 		}
 	}
 	return token, t
 }
 
-// scan makes an account accept a token after a while, as a person with a
-// telephone would.
-func (c *Cluster) scan(a *account, token string) {
+// scanLocked makes an account accept what the key's client shows after a
+// while, as a person with a telephone would.
+func (c *Cluster) scanLocked(a *account, key keyAt) {
+	if c.watched[key] {
+		return
+	}
+	c.watched[key] = true
 	timer := time.NewTimer(time.Duration(a.cfg.ScanAfter))
 	c.running.Go(func() error {
 		defer timer.Stop()
 		select {
 		case <-c.done:
 		case now := <-timer.C:
-			_ = c.acceptToken(a, token, now) // an expired one: the next is scanned
+			c.mu.Lock()
+			token := c.shown[key]
+			delete(c.watched, key)
+			c.mu.Unlock()
+			_ = c.acceptToken(a, token, now) // one that has expired just now: the next is scanned
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -88,6 +89,14 @@ type PendingLogin struct {
 	Begun    time.Time `json:"begun"`
 	Password bool      `json:"password,omitempty"` // only the password is missing
 }
+
+// Format prints what is no secret of the login, whatever the verb.
+func (p PendingLogin) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "login begun at %v, code by %s", p.Begun, p.Code.Kind)
+}
+
+// LogValue logs what Format prints.
+func (p PendingLogin) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(p)) }
 
 const (
 	pendingLife      = 15 * time.Minute // that a later process goes on with a login

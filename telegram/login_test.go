@@ -365,6 +365,15 @@ func TestLoginInSteps(t *testing.T) {
 			}
 		}
 		step(&person{}, errNothingToSay)
+		s, err := store.Load()
+		if err != nil || s.Pending == nil {
+			t.Fatalf("no pending login: %v", err)
+		}
+		for _, text := range []string{fmt.Sprintf("%+v %#v", s.Pending, *s.Pending), fmt.Sprint(s)} {
+			if strings.Contains(text, s.Pending.Phone) || strings.Contains(text, s.Pending.CodeHash) {
+				t.Errorf("the login shows its secrets: %s", text)
+			}
+		}
 		step(&person{codes: []string{"22222"}}, errNothingToSay)
 		last := &person{passwords: []string{pass}}
 		step(last, nil)

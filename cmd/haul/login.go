@@ -31,7 +31,7 @@ func loginCommand() *cli.Command {
 			"   haul --datacenters dc.json login --phone +9996620001 --code 22222\n" +
 			"   haul --datacenters dc.json login -T bot --token 1:sim",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Usage: "how to sign in: code, qr or bot (default: code, or bot with --token)", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
+			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Usage: "how to sign in: code, qr or bot (default: code, or bot if there is a token and no phone)", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
 			stringFlag("phone", "", "phone `NUMBER`, in international form"),
 			stringFlag("code", "", "`CODE` that Telegram has sent; resend asks for another one"),
 			stringFlag("password", "", "two-step `PASSWORD`"),
@@ -50,7 +50,7 @@ func login(c *cli.Context) error {
 	kind := c.String("type")
 	if kind == "" {
 		kind = "code"
-		if c.String("token") != "" {
+		if c.String("token") != "" && c.String("phone") == "" {
 			kind = "bot"
 		}
 	}

@@ -56,6 +56,8 @@ func (r *receiver) serviceMessage(m message, object tl.Object) error {
 		}
 	case *mt.MsgsStateReq:
 		r.serviceLocked(&mt.MsgsStateInfo{ReqMsgID: m.id, Info: r.window.states(o.MsgIDs)})
+	case *mt.DestroyAuthKeyOk, *mt.DestroyAuthKeyNone, *mt.DestroyAuthKeyFail:
+		r.destroyedLocked(o)
 	default:
 		// Answers to questions that are not open, such as destroy_session_ok.
 	}

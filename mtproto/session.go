@@ -14,6 +14,7 @@ import (
 
 	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/mtproto/transport"
+	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/mt"
 	"github.com/tghaul/haul/tl/schema"
 )
@@ -66,6 +67,8 @@ type Session struct {
 	heardAt int64     // what received was then
 	// youngest is when the call was sent that was sent last of those answered.
 	youngest time.Time
+	// destroyed, of size 1, gets the answer to destroy_auth_key; nil until asked for.
+	destroyed chan tl.Object
 }
 
 // Connect opens a session. It returns once a connection stands and the key is

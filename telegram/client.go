@@ -104,6 +104,7 @@ type session interface {
 	Done() <-chan struct{}
 	Err() error
 	KeyState() mtproto.KeyState
+	DestroyKey(context.Context) error
 }
 
 // A Client is one account's connection to Telegram. It may be used
@@ -123,6 +124,8 @@ type Client struct {
 	cdn    cdnKeys
 	config configCache
 
+	// qr, of size 1, wakes LoginQR: somebody has accepted the code.
+	qr chan struct{}
 	// ended is set once the server has signed the session out.
 	ended atomic.Bool
 
@@ -160,9 +163,9 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 	}
 	c := &Client{
 		cfg: cfg, keys: keys, connect: connect,
-		dcs:     &directory{test: cfg.Datacenters.Test, plain: cfg.Plain, file: cfg.Datacenters.endpoints()},
-		keep:    newKeeper(cfg.Session, s, cfg.Log),
-		closing: make(chan struct{}),
+		dcs:  &directory{test: cfg.Datacenters.Test, plain: cfg.Plain, file: cfg.Datacenters.endpoints()},
+		keep: newKeeper(cfg.Session, s, cfg.Log),
+		qr:   make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	c.floods.restore(s.Waits)
 	if err := c.start(ctx); err != nil {

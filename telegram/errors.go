@@ -19,6 +19,8 @@ var (
 	ErrPeerNotFound = errors.New("telegram: no such chat, or no access to it")
 	// ErrUserOnly: the server keeps this from bots.
 	ErrUserOnly = errors.New("telegram: bots may not do this, sign in as a user")
+	// ErrSignedIn: the session has an account already.
+	ErrSignedIn = errors.New("telegram: somebody is signed in already")
 	// ErrBotToken: the server does not take the bot token.
 	ErrBotToken = errors.New("telegram: invalid bot token")
 	// ErrUnknownDC: a DC that neither the datacenters nor the server's list has.

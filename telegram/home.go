@@ -137,6 +137,8 @@ func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
 func (c *Client) onUpdate(body tl.Raw) {
 	if u := body.TypeID(); u == (&api.UpdateShort{}).TypeID() && len(body) >= 8 {
 		switch body[4:].TypeID() {
+		case api.UpdateLoginTokenID:
+			c.qrAccepted()
 		case (&api.UpdateConfig{}).TypeID(), (&api.UpdateDcOptions{}).TypeID():
 			c.config.expire()
 		}
@@ -153,7 +155,12 @@ func (c *Client) onUpdate(body tl.Raw) {
 // Errors: ErrNotLoggedIn, ErrLoggedOut, ErrUserOnly, ErrClosed, a wait that is
 // too long or any other *mtproto.RPCError, and those of package mtproto.
 func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, error) {
-	var t tries
+	return c.invoke(ctx, q, c.cfg.MaxFloodWait)
+}
+
+// invoke is Invoke with a limit of its own for flood waits.
+func (c *Client) invoke(ctx context.Context, q tl.Object, maxWait time.Duration) (*mtproto.Response, error) {
+	t := tries{maxWait: maxWait}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -165,7 +172,7 @@ func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, er
 		if err != nil {
 			return nil, err
 		}
-		if err := c.floods.pass(ctx, floodScope{l.dc, q.TypeName()}, c.cfg.MaxFloodWait); err != nil {
+		if err := c.floods.pass(ctx, floodScope{l.dc, q.TypeName()}, maxWait); err != nil {
 			return nil, err
 		}
 		resp, err := l.Invoke(ctx, q)
@@ -179,7 +186,10 @@ func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, er
 }
 
 // tries counts what was done about the errors of one call.
-type tries struct{ backOffs, floods, moves, configs, lines int }
+type tries struct {
+	backOffs, floods, moves, configs, lines int
+	maxWait                                 time.Duration // longest flood wait to obey
+}
 
 // once counts up *n, and reports false beyond the limit.
 func once(n *int, limit int) bool {
@@ -254,7 +264,7 @@ func (c *Client) handleFlood(ctx context.Context, l line, method string, err err
 			c.cfg.Log.Error("a wait is not kept for the next run", "err", err) // it holds in this one
 		}
 	}
-	if time.Duration(rpc.Arg)*time.Second > c.cfg.MaxFloodWait || !once(&t.floods, maxFloods) {
+	if time.Duration(rpc.Arg)*time.Second > t.maxWait || !once(&t.floods, maxFloods) {
 		return err
 	}
 	c.cfg.Log.Info("waiting as the server asks", "method", method, "dc", l.dc, "wait", wait, "reason", rpc.Type)

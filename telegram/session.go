@@ -28,6 +28,11 @@ type Session struct {
 	User *User `json:"user,omitempty"`
 	// DCs are the data centers that keys were made with, by DC id.
 	DCs map[int]DCSession `json:"dcs,omitempty"`
+	// Pending is a login that is not finished: nil if there is none.
+	Pending *PendingLogin `json:"pending,omitempty"`
+	// FutureTokens spare later logins their code, the newest last, 20 at most.
+	// They outlive the login that they come from.
+	FutureTokens []SecretBytes `json:"future_tokens,omitempty"`
 	// Peers are the chats that the account has met, with their access hashes.
 	Peers []Peer `json:"peers,omitempty"`
 	// Waits are the flood waits that were not over: a restart does not end them.
@@ -83,6 +88,7 @@ func (s *Session) clone() *Session {
 	c.DCs = maps.Clone(s.DCs)
 	c.Peers = slices.Clone(s.Peers)
 	c.Waits = slices.Clone(s.Waits)
+	c.FutureTokens = slices.Clone(s.FutureTokens)
 	if s.User != nil {
 		u := *s.User
 		c.User = &u

@@ -94,9 +94,11 @@ func explain(err error) (code int, hint string) {
 	case errors.As(err, &wait):
 		return exitLongWait, "run it again later, it continues; a longer --max-wait waits it out"
 	case errors.Is(err, telegram.ErrNotLoggedIn), errors.Is(err, telegram.ErrLoggedOut), errors.Is(err, mtproto.ErrKeyUnknown):
-		return exitLogin, "haul login -T bot --token TOKEN signs in"
+		return exitLogin, "haul login signs in with a phone number; -T qr with a code to scan, -T bot --token TOKEN as a bot"
 	case errors.Is(err, telegram.ErrBotToken):
 		return exitFailed, "@BotFather knows the token of your bot"
+	case loginHint(err) != "":
+		return exitFailed, loginHint(err)
 	case errors.Is(err, telegram.ErrNoDatacenters):
 		return exitUsage, "haul sim --datacenters-out dc.json makes a simulated one; --datacenters dc.json uses it"
 	case errors.Is(err, telegram.ErrPeerNotFound):
@@ -106,7 +108,7 @@ func explain(err error) (code int, hint string) {
 	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged):
 		return exitFailed, ""
 	case errors.Is(err, mtproto.ErrFloodWait):
-		return exitLongWait, "run it again later"
+		return exitLongWait, "run it again later; asking sooner only makes the wait longer"
 	default:
 		return exitFailed, ""
 	}

@@ -35,7 +35,7 @@ func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		stringFlag("config", "", "read defaults of flags from this TOML `FILE`"),
 		stringFlag("store", "", "keep state in this `DIR` (default: the system's place for it)"),
-		stringFlag("account", "default", "use the account called `NAME`", "n"),
+		stringFlag("account", "", "use the account called `NAME` (default: the one of haul accounts use, or \"default\")", "n"),
 		stringFlag("datacenters", "", "connect to the data centers of this `FILE`"),
 		intFlag("app-id", 0, "app id from my.telegram.org"),
 		stringFlag("app-hash", "", "app hash from my.telegram.org"),

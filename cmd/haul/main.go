@@ -35,7 +35,7 @@ func newApp() *cli.App {
 		Flags:                globalFlags(),
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
-			demoCommand(), loginCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
+			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
 			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), versionCommand(),
 		},
 		Before:         applyConfig,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -56,9 +57,17 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptScenario is a small channel with everything that a test wants to see.
+// scriptScenario is a small channel with everything that a test wants to see,
+// and accounts: two at home, one with all that there can be, and one who scans
+// every QR code.
 func scriptScenario() dctest.Config {
-	return dctest.Config{Channels: []dctest.ChannelConfig{{
+	accounts := []dctest.AccountConfig{
+		{Token: dctest.BotToken},
+		{Phone: dctest.Phone, Code: dctest.Code},
+		{Phone: "+9996640002", Code: "33333", Name: "Ann", Password: "correct horse", Hint: "the comic", Premium: true, DC: 4},
+		{Phone: "+9996610003", Code: "44444", Name: "Bob", ScanAfter: dctest.Duration(50 * time.Millisecond), DC: 1},
+	}
+	return dctest.Config{Accounts: accounts, CodeTimeout: dctest.Duration(time.Millisecond), Channels: []dctest.ChannelConfig{{
 		Username: dctest.BigChannel, Title: "The big channel", Specials: true,
 		Files: []dctest.FileSpec{
 			{Kind: "photo", Count: 6, MinSize: 30 << 10, MaxSize: 90 << 10, DC: 4},

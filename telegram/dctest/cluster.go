@@ -42,8 +42,11 @@ type Cluster struct {
 	closed    sync.Once
 	closeErr  error
 
-	mu        sync.Mutex
-	logins    map[keyAt]int64
+	done <-chan struct{} // closed when the cluster is to end
+
+	mu     sync.Mutex
+	logins map[keyAt]login
+	signIns
 	inits     map[int64]int // layer by auth key
 	exported  map[int64]exported
 	exports   int64
@@ -100,14 +103,14 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
 		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
-		logins: map[keyAt]int64{}, inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
+		logins: map[keyAt]login{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}
 	c.world = newWorld(&c.cfg)
 	c.faults = newFaultPlan(cfg.Faults, c.world.random(0, 2).Float64)
 	for i, a := range cfg.Accounts {
-		c.accounts = append(c.accounts, &account{cfg: a, id: firstUserID + int64(i)})
+		c.accounts = append(c.accounts, &account{cfg: a, id: a.id(i)})
 	}
 	if err := c.openSpool(); err != nil {
 		return nil, fmt.Errorf("place for uploads: %w", err)
@@ -117,6 +120,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.closeSpool())
 	}
 	ctx, c.stop = context.WithCancel(ctx)
+	c.done = ctx.Done()
 	if err := c.serve(ctx); err != nil {
 		_ = c.Close()
 		return nil, err

@@ -68,11 +68,3 @@ func (r *request) appConfig(q *api.HelpGetAppConfigRequest) tl.Object {
 	}
 	return &api.HelpAppConfig{Hash: hash, Config: config}
 }
-
-// password says that an account has none.
-func (r *request) password() tl.Object {
-	return &api.AccountPassword{
-		NewAlgo: &api.PasswordKdfAlgoUnknown{}, NewSecureAlgo: &api.SecurePasswordKdfAlgoUnknown{},
-		SecureRandom: r.c.world.mac("secure random", r.me.id, r.now.UnixNano()),
-	}
-}

@@ -41,10 +41,10 @@ func TestSignedOut(t *testing.T) {
 // signedOut downloads from a DC until the account is signed out.
 func signedOut(t *testing.T, dc int, fault dctest.Fault) {
 	cluster, err := dctest.Start(t.Context(), dctest.Config{
-		InMemory: true, RTT: dctest.Duration(40 * time.Millisecond), ConnBandwidth: 4 << 20, Faults: []dctest.Fault{fault},
+		InMemory: true, RTT: dctest.Duration(40 * time.Millisecond), ConnBandwidth: 1 << 20, Faults: []dctest.Fault{fault},
 		Channels: []dctest.ChannelConfig{{
 			Username: dctest.BigChannel, Title: "Files",
-			Files: []dctest.FileSpec{{Kind: "document", Count: 6, MinSize: 6 << 20, MaxSize: 6 << 20, DC: dc}},
+			Files: []dctest.FileSpec{{Kind: "document", Count: 6, MinSize: 3 << 19, MaxSize: 3 << 19, DC: dc}},
 		}},
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func signedOut(t *testing.T, dc int, fault dctest.Fault) {
 	start := time.Now()
 	var last time.Time // when a part came last
 	report, err := archiveAll(t, client, dir, transfer.Options{
-		Checkpoint: store, ProgressInterval: 50 * time.Millisecond,
+		Checkpoint: store, PartSize: 256 << 10, ProgressInterval: 50 * time.Millisecond,
 		Events: func(e transfer.Event) {
 			if p, ok := e.(transfer.Progress); ok && p.Bytes > 0 {
 				last = p.Time
@@ -69,7 +69,7 @@ func signedOut(t *testing.T, dc int, fault dctest.Fault) {
 	if !errors.Is(err, telegram.ErrLoggedOut) || len(report.Failed) != 0 || report.BytesReceived == 0 {
 		t.Fatalf("%v, %d files failed, %d bytes; want ErrLoggedOut, no file to blame, and some bytes", err, len(report.Failed), report.BytesReceived)
 	}
-	// At 4 MiB/s a connection the fourteenth request comes soon.
+	// At 1 MiB/s a connection the fourteenth request comes soon.
 	if took := end.Sub(start); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -84,7 +84,7 @@ func signedOut(t *testing.T, dc int, fault dctest.Fault) {
 	if _, err := client.Self(t.Context()); !errors.Is(err, telegram.ErrLoggedOut) {
 		t.Errorf("a call after the end: %v", err)
 	}
-	if _, err := archiveAll(t, client, dir, transfer.Options{Checkpoint: store}); !errors.Is(err, telegram.ErrLoggedOut) {
+	if _, err := archiveAll(t, client, dir, transfer.Options{Checkpoint: store, PartSize: 256 << 10}); !errors.Is(err, telegram.ErrLoggedOut) {
 		t.Errorf("another run: %v", err)
 	}
 	if stats = cluster.Stats(); total(&stats) != before {
@@ -93,8 +93,8 @@ func signedOut(t *testing.T, dc int, fault dctest.Fault) {
 
 	again := signedIn(t, cluster)
 	defer again.Close() //nolint:errcheck // the test is about what happens before
-	report, err = archiveAll(t, again, dir, transfer.Options{Checkpoint: store})
-	if err != nil || report.FilesDone+report.FilesSkipped != 6 || report.BytesReceived >= 6*6<<20 {
+	report, err = archiveAll(t, again, dir, transfer.Options{Checkpoint: store, PartSize: 256 << 10})
+	if err != nil || report.FilesDone+report.FilesSkipped != 6 || report.BytesReceived >= 6*3<<19 {
 		t.Errorf("after another login: %v, %d files, %d bytes received; want all files, and some parts kept", err, report.FilesDone, report.BytesReceived)
 	}
 }

@@ -30,6 +30,8 @@ type Session struct {
 	DCs map[int]DCSession `json:"dcs,omitempty"`
 	// Peers are the chats that the account has met, with their access hashes.
 	Peers []Peer `json:"peers,omitempty"`
+	// Servers is what was learned of the servers' addresses, nil for nothing.
+	Servers *Servers `json:"servers,omitempty"`
 }
 
 // A DCSession is what is kept of one DC.
@@ -72,6 +74,7 @@ func (s *Session) clone() *Session {
 	c := *s
 	c.DCs = maps.Clone(s.DCs)
 	c.Peers = slices.Clone(s.Peers)
+	// Servers is replaced as a whole, never changed.
 	if s.User != nil {
 		u := *s.User
 		c.User = &u

@@ -101,17 +101,11 @@ type DialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 // Dial opens a connection to address, host:port, through the proxy, which it
 // reaches with dial. An MTProxy takes no address: the connection is with the
 // proxy itself, and fake TLS is the caller's business. ctx bounds all of it.
-// Errors are *Error, or ctx's.
+// Errors are *Error, also when ctx's time is up, or context.Canceled.
 func (p *Proxy) Dial(ctx context.Context, dial DialFunc, address string) (net.Conn, error) {
 	c, err := dial(ctx, "tcp", p.Address)
-	switch {
-	case ctx.Err() != nil:
-		if err == nil {
-			_ = c.Close()
-		}
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, p.Fail(ErrNotReached, err)
+	if err != nil {
+		return nil, p.ended(ctx, ErrNotReached, p.Fail(ErrNotReached, err))
 	}
 	inside := c
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
@@ -128,10 +122,20 @@ func (p *Proxy) Dial(ctx context.Context, dial DialFunc, address string) (net.Co
 	}
 	if err != nil {
 		_ = c.Close()
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, err
+		return nil, p.ended(ctx, ErrNotProxy, err)
 	}
 	return inside, nil
+}
+
+// ended is err, or what it means if ctx has ended. The end of ctx's time is not
+// wrapped: it is the proxy's silence that matters, and no deadline of a caller's.
+func (p *Proxy) ended(ctx context.Context, reason, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return p.Fail(reason, errors.New("no answer in time"))
+	default:
+		return err
+	}
 }

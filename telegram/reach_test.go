@@ -251,11 +251,13 @@ func TestMovedDC(t *testing.T) {
 		t.Run(fmt.Sprintf("told %v", told), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newReach(t, dctest.Config{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
 				c := r.dial()
-				if _, err := c.LoginBot(t.Context(), dctest.BotToken); err != nil {
+				if _, err := c.LoginBot(ctx, dctest.BotToken); err != nil {
 					t.Fatal(err)
 				}
-				s, err := c.FileSession(t.Context(), 1, Download, 0)
+				s, err := c.FileSession(ctx, 1, Download, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -265,17 +267,17 @@ func TestMovedDC(t *testing.T) {
 				if err := r.cluster.Move(1); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.Self(t.Context()); err != nil {
+				if _, err := c.Self(ctx); err != nil {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				if _, err := mtproto.Call(t.Context(), s, &api.HelpGetNearestDcRequest{}); err != nil {
+				if _, err := mtproto.Call(ctx, s, &api.HelpGetNearestDcRequest{}); err != nil {
 					t.Fatal(err)
 				}
 				if err := r.cluster.Move(2); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.Self(t.Context()); err != nil {
+				if _, err := c.Self(ctx); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(start); took > time.Minute {

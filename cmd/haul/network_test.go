@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 )
 
@@ -41,7 +40,7 @@ func TestBuiltInIsDialed(t *testing.T) {
 			}
 			app := newApp()
 			app.Writer, app.ErrWriter = io.Discard, io.Discard
-			app.Metadata = map[string]any{dialKey: mtproto.DialFunc(nobody)}
+			app.Metadata = map[string]any{dialKey: nobody}
 			args := append([]string{"haul", "--store", t.TempDir(), "--app-id", "1", "--app-hash", "x"}, tt.args...)
 			if err := app.RunContext(ctx, append(args, "ls", "@nobody")); err == nil {
 				t.Error("it found somebody")

@@ -58,13 +58,15 @@ type Session struct {
 	badSalt int               // bad_server_salt answers in a row
 	created map[int64]bool    // unique_ids of new_session_created
 	active  Endpoint
-	next    int // index of the endpoint to try
-	unknown int // -404 answers in a row to a fresh connection
-	pings   map[int64]time.Time
-	asked   time.Time // when future salts were asked for
-	linked  bool      // a connection is being served
-	heard   time.Time // when the server last answered something on this connection
-	heardAt int64     // what received was then
+	// answered: something that passed every check came over this connection.
+	answered bool
+	unknown  int // -404 answers in a row to a fresh connection
+	refused  int // times in a row that the proxy would not have us
+	pings    map[int64]time.Time
+	asked    time.Time // when future salts were asked for
+	linked   bool      // a connection is being served
+	heard    time.Time // when the server last answered something on this connection
+	heardAt  int64     // what received was then
 	// youngest is when the call was sent that was sent last of those answered.
 	youngest time.Time
 	// destroyed, of size 1, gets the answer to destroy_auth_key; nil until asked for.
@@ -298,7 +300,6 @@ func (s *Session) connections(ctx context.Context) error {
 		s.opts.Log.Debug("connection ended", "dc", s.opts.Endpoints[0].DC, "reason", err)
 		s.mu.Lock()
 		s.err = err // for Connect, which may have to say why it gave up
-		s.next++
 		s.mu.Unlock()
 		s.counts.reconnects.Add(1)
 		var status *transport.Error
@@ -329,7 +330,7 @@ func (s *Session) fatal(err error) error {
 	defer s.mu.Unlock()
 	var status *transport.Error
 	switch {
-	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown):
+	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), s.proxyRefusesLocked(err):
 		return err
 	case errors.Is(err, ErrSecurity) && s.perm.Key == nil:
 		return err // the exchange itself: nothing to fall back to
@@ -345,36 +346,6 @@ func (s *Session) fatal(err error) error {
 		}
 	}
 	return nil
-}
-
-// connection opens one connection and serves it until it breaks.
-func (s *Session) connection(ctx context.Context) error {
-	s.mu.Lock()
-	endpoint := s.opts.Endpoints[s.next%len(s.opts.Endpoints)]
-	s.active = endpoint
-	s.mu.Unlock()
-	if err := s.opts.Crowd.wait(ctx); err != nil {
-		return err
-	}
-	dialCtx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	raw, err := s.opts.Dial(dialCtx, "tcp", endpoint.Address)
-	cancel()
-	if err != nil {
-		return err
-	}
-	link, err := transport.Client(&liveConn{Conn: raw, patience: s.patience(), received: &s.received}, transport.Options{
-		Framing: s.opts.Framing, Obfuscated: !s.opts.Plain, DC: int16(endpoint.WireDC()), Secret: endpoint.Secret,
-	})
-	if err != nil {
-		_ = raw.Close()
-		return err
-	}
-	defer func() { _ = link.Close() }()
-	key, err := s.prepareKeys(ctx, link, endpoint)
-	if err != nil {
-		return err
-	}
-	return s.serve(ctx, link, key)
 }
 
 // prepareKeys makes the keys that are missing, on link.

@@ -30,7 +30,7 @@ var (
 	// ErrGuestAuth: a DC keeps refusing the authorisation brought to it.
 	ErrGuestAuth = errors.New("telegram: data center does not keep the authorisation")
 	// ErrNoDatacenters: the Config names no data centers.
-	ErrNoDatacenters = errors.New("telegram: no data centers configured: this version connects only to those of a datacenters file")
+	ErrNoDatacenters = errors.New("telegram: no data centers configured")
 	// ErrClosed: the Client was closed.
 	ErrClosed = errors.New("telegram: client closed")
 	// ErrAlreadySent: a message with this random id was sent before, but is

@@ -106,13 +106,13 @@ func (c *Client) authorize(ctx context.Context, dc int) error {
 // becomeGuest makes a key with dc if there is none, and has the home DC vouch
 // for it. A key that dc has forgotten is replaced, once. Runs in the guest's flight.
 func (c *Client) becomeGuest(ctx context.Context, dc int) error {
-	endpoints, err := c.knowDC(ctx, dc, func() []mtproto.Endpoint { return c.dcs.ordinary(dc) })
-	if err != nil {
+	find := func() []mtproto.Endpoint { return c.dcs.ordinary(dc) }
+	if err := c.knowDC(ctx, dc, find); err != nil {
 		return err
 	}
 	for again := false; ; again = true {
 		key := c.keep.dc(dc).Key
-		err := c.vouch(ctx, dc, endpoints)
+		err := c.vouch(ctx, dc, find)
 		if again || !errors.Is(err, mtproto.ErrKeyUnknown) || errors.Is(err, ErrLoggedOut) {
 			return err
 		}
@@ -121,8 +121,8 @@ func (c *Client) becomeGuest(ctx context.Context, dc int) error {
 }
 
 // vouch brings the authorisation to dc.
-func (c *Client) vouch(ctx context.Context, dc int, endpoints []mtproto.Endpoint) error {
-	s, err := c.dialGuest(ctx, dc, endpoints)
+func (c *Client) vouch(ctx context.Context, dc int, find func() []mtproto.Endpoint) error {
+	s, err := c.dialGuest(ctx, dc, find)
 	if err != nil {
 		return fmt.Errorf("connect to DC %d: %w", dc, err)
 	}
@@ -136,8 +136,8 @@ func (c *Client) vouch(ctx context.Context, dc int, endpoints []mtproto.Endpoint
 }
 
 // dialGuest connects to dc without updates.
-func (c *Client) dialGuest(ctx context.Context, dc int, endpoints []mtproto.Endpoint) (session, error) {
-	o := c.options(dc, endpoints)
+func (c *Client) dialGuest(ctx context.Context, dc int, find func() []mtproto.Endpoint) (session, error) {
+	o := c.options(dc, find)
 	o.NoUpdates = true
 	return c.open(ctx, dc, o)
 }

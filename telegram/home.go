@@ -123,11 +123,11 @@ func (c *Client) setHome(l line) error {
 // dialOrdinary makes a session for everything but files. The session of the
 // home DC gets updates, others do not.
 func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
-	endpoints := c.dcs.ordinary(dc)
-	if len(endpoints) == 0 {
+	find := func() []mtproto.Endpoint { return c.dcs.ordinary(dc) }
+	if len(find()) == 0 {
 		return nil, fmt.Errorf("%w %d", ErrUnknownDC, dc)
 	}
-	o := c.options(dc, endpoints)
+	o := c.options(dc, find)
 	o.PFS = c.cfg.PFS
 	o.OnUpdate = c.onUpdate
 	return c.open(ctx, dc, o)
@@ -141,6 +141,7 @@ func (c *Client) onUpdate(body tl.Raw) {
 			c.qrAccepted()
 		case (&api.UpdateConfig{}).TypeID(), (&api.UpdateDcOptions{}).TypeID():
 			c.config.expire()
+			c.troubles.listChanged()
 		}
 	}
 	if c.cfg.OnUpdate != nil {

@@ -74,11 +74,11 @@ func (c *Client) destroyKeys(ctx context.Context) {
 func (c *Client) destroyKey(ctx context.Context, dc int) error {
 	ctx, cancel := context.WithTimeout(ctx, destroyTimeout)
 	defer cancel()
-	endpoints := c.dcs.ordinary(dc)
-	if len(endpoints) == 0 {
+	find := func() []mtproto.Endpoint { return c.dcs.ordinary(dc) }
+	if len(find()) == 0 {
 		return fmt.Errorf("%w %d", ErrUnknownDC, dc)
 	}
-	s, err := c.dialGuest(ctx, dc, endpoints)
+	s, err := c.dialGuest(ctx, dc, find)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func storeDir(c *cli.Context) (string, error) {
 	return filepath.Join(dir, "haul"), nil
 }
 
-// Of a test environment nobody checks the app; elsewhere it must be the user's own.
+// At test servers of one's own nobody checks the app; elsewhere it must be the user's own.
 const (
 	testAppID   = 1
 	testAppHash = "00000000000000000000000000000000"
@@ -69,29 +69,25 @@ func openAccount(c *cli.Context) (*account, error) {
 
 // clientConfig is how the flags say to connect, but for what the account has.
 func clientConfig(c *cli.Context) (telegram.Config, error) {
-	if c.String("datacenters") == "" {
-		return telegram.Config{}, telegram.ErrNoDatacenters
+	var cfg telegram.Config
+	if err := network(c, &cfg); err != nil {
+		return cfg, err
 	}
-	datacenters, err := telegram.LoadDatacenters(c.String("datacenters"))
-	if err != nil {
-		return telegram.Config{}, usagef("%w", err)
+	cfg.AppID, cfg.AppHash = c.Int("app-id"), c.String("app-hash")
+	if cfg.AppID == 0 && cfg.Datacenters.Test && c.String("datacenters") != "" {
+		cfg.AppID, cfg.AppHash = testAppID, testAppHash
 	}
-	appID, appHash := c.Int("app-id"), c.String("app-hash")
-	if datacenters.Test && appID == 0 {
-		appID, appHash = testAppID, testAppHash
-	}
-	if appID <= 0 || appHash == "" {
-		return telegram.Config{}, usagef("an app id and hash of your own are needed: sign in at https://my.telegram.org, choose " +
+	if cfg.AppID <= 0 || cfg.AppHash == "" {
+		return cfg, usagef("an app id and hash of your own are needed: sign in at https://my.telegram.org, choose " +
 			"\"API development tools\", make an app, and set HAUL_APP_ID and HAUL_APP_HASH (or --app-id and --app-hash) to what it shows")
 	}
-	return telegram.Config{
-		AppID: appID, AppHash: appHash, Datacenters: datacenters, PFS: c.Bool("pfs"), AppVersion: version, MaxFloodWait: maxFlood(c),
-		OnFloodWait: func(method string, dc int, wait time.Duration) {
-			if !c.Bool("json") && !c.Bool("quiet") {
-				_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
-			}
-		},
-	}, nil
+	cfg.PFS, cfg.AppVersion, cfg.MaxFloodWait = c.Bool("pfs"), version, maxFlood(c)
+	cfg.OnFloodWait = func(method string, dc int, wait time.Duration) {
+		if !c.Bool("json") && !c.Bool("quiet") {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
+		}
+	}
+	return cfg, nil
 }
 
 // openStore opens the account that the flags name, without connecting.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,14 +19,26 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tghaul/haul/mtproto/transport"
 	"github.com/tghaul/haul/telegram/dctest"
+	"github.com/tghaul/haul/telegram/dctest/relay"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
 )
 
 // TestMain lets scripts run haul as a program of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"haul": main})
+	testscript.Main(m, map[string]func(){"haul": func() { os.Exit(run(os.Args, dialLoopback)) }})
+}
+
+// dialLoopback is the only network that a haul of the tests has: no test may
+// reach another machine, whatever its flags say.
+func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
+	a, err := netip.ParseAddrPort(address)
+	if err != nil || !a.Addr().IsLoopback() {
+		return nil, fmt.Errorf("dial %s: the tests reach this machine only", address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 // TestScripts runs each testdata/script/*.txtar against a cluster of its own,
@@ -47,6 +61,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HAUL_DATACENTERS", file)
 			env.Setenv("HAUL_STORE", filepath.Join(env.WorkDir, "store"))
 			env.Setenv("HOME", env.WorkDir)
+			if err := scriptProxies(env, cluster); err != nil {
+				return err
+			}
 			return cluster.Datacenters().WriteFile(file)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -55,6 +72,36 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: condition,
 	})
+}
+
+// scriptProxies puts proxies in front of the cluster: $SOCKS and $HTTP, host and
+// port, of user anna with the password right; and $MTPROXY, a link.
+func scriptProxies(env *testscript.Env, cluster *dctest.Cluster) error {
+	secret, err := transport.ParseSecret("ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d")
+	if err != nil {
+		return err
+	}
+	for name, cfg := range map[string]relay.Config{
+		"SOCKS":   {Kind: relay.SOCKS5, User: "anna", Password: "right"},
+		"HTTP":    {Kind: relay.HTTP, User: "anna", Password: "right"},
+		"MTPROXY": {Kind: relay.MTProxy, Secret: secret, Route: cluster.Route},
+	} {
+		r, err := relay.New(cfg)
+		if err != nil {
+			return err
+		}
+		env.Defer(func() { _ = r.Close() })
+		address, err := r.Listen("127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		if cfg.Kind == relay.MTProxy {
+			_, port, _ := net.SplitHostPort(address) // a listener's address has both
+			address = fmt.Sprintf("https://t.me/proxy?server=127.0.0.1&port=%s&secret=%x", port, secret.Bytes())
+		}
+		env.Setenv(name, address)
+	}
+	return nil
 }
 
 // scriptScenario is a small channel with everything that a test wants to see,

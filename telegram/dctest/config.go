@@ -47,6 +47,7 @@ type Config struct {
 	Network           []NetworkFault  `json:"network"`
 	ReferenceLifetime Duration        `json:"reference_lifetime"` // of file references; 24h if 0
 	SaltLifetime      Duration        `json:"salt_lifetime"`      // 30m if 0
+	ClockSkew         Duration        `json:"clock_skew"`         // by how much the servers' clock is ahead of ours; in Go it may be negative
 	RTT               Duration        `json:"rtt"`
 	ConnBandwidth     int64           `json:"conn_bandwidth"` // bytes/s of a connection, each way; 0: no limit
 	DCBandwidth       int64           `json:"dc_bandwidth"`   // bytes/s of a DC, each way; 0: no limit

@@ -39,7 +39,7 @@ func refuse(code int, text string) error { return &mtserver.Error{Code: code, Me
 // Handle answers one call; see mtserver.Handler.
 func (c *Cluster) Handle(ctx context.Context, call *mtserver.Call) (tl.Object, error) {
 	// When it came counts, not when its turn came.
-	r := &request{Call: call, c: c, now: cmp.Or(call.Received, time.Now())}
+	r := &request{Call: call, c: c, now: cmp.Or(call.Received, c.now())}
 	r.method, _ = schema.Name(call.Method)
 	answer, err := r.answer(ctx)
 	c.stats.count(r, err)

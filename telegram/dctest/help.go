@@ -20,7 +20,7 @@ func (r *request) config() *api.Config {
 		CallReceiveTimeoutMs: 20000, CallRingTimeoutMs: 90000, CallConnectTimeoutMs: 30000, CallPacketTimeoutMs: 10000,
 		MeURLPrefix: "https://t.me/", CaptionLengthMax: 1024, MessageLengthMax: 4096, WebfileDCID: int32(r.c.cfg.HomeDC),
 	}
-	for _, e := range r.c.endpoints {
+	for _, e := range r.c.addresses() {
 		host, port, err := net.SplitHostPort(e.Address)
 		if err != nil {
 			continue

@@ -103,7 +103,7 @@ func (c *Client) steward(ctx context.Context) {
 			pause = relistStart
 		}
 		if changed || len(failures) > 0 && now.Sub(relisted) >= pause {
-			switch asked, err := c.relist(ctx, failures); {
+			switch asked, err := c.relist(ctx, changed, failures); {
 			case err != nil && ctx.Err() == nil:
 				c.cfg.Log.Info("list of data centers not fetched", "err", err)
 			case asked:
@@ -120,12 +120,21 @@ func (c *Client) steward(ctx context.Context) {
 	}
 }
 
-// relist fetches the list from the first session that answers, the main one if
-// its DC does. help.getConfig needs no authorisation, so that any DC will do.
-// asked is false if there is nobody to ask.
-func (c *Client) relist(ctx context.Context, failures map[int]int) (asked bool, err error) {
+// relist fetches the list. That it has changed is a matter between the home DC,
+// if that answers, and all who want the configuration now. Otherwise the first
+// session that answers is asked: help.getConfig needs no authorisation, so that
+// any DC will do. asked is false if there is nobody to ask.
+func (c *Client) relist(ctx context.Context, changed bool, failures map[int]int) (asked bool, err error) {
+	home := c.home.get()
+	if changed && home.alive() && failures[home.dc] == 0 {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		if _, err := c.Config(ctx); err == nil {
+			return true, nil
+		}
+	}
 	lines := c.files.alive()
-	if home := c.home.get(); home.alive() {
+	if home.alive() {
 		lines = append([]line{home}, lines...)
 	}
 	for _, l := range lines {

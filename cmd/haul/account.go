@@ -188,19 +188,22 @@ func withAccount(c *cli.Context, f func(ctx context.Context, a *account) error) 
 func loginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "login", Usage: "sign in", OnUsageError: usageError,
-		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\nExample:\n" +
-			"   haul --datacenters dc.json login -T bot --token 1:sim",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Value: "bot", Usage: "how to sign in: bot", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
+		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\n" + importText + "Example:\n" +
+			"   haul --datacenters dc.json login -T bot --token 1:sim" + importExamples,
+		ArgsUsage: "[SESSION]",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Value: "bot", Usage: "how to sign in: bot or import", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
 			&cli.StringFlag{Name: "token", Usage: "token of the bot, from @BotFather", EnvVars: []string{"HAUL_TOKEN"}},
-		},
+		}, importFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := applyCommandConfig(c); err != nil {
 				return err
 			}
 			switch {
+			case c.String("type") == "import":
+				return loginImport(c)
 			case c.String("type") != "bot":
-				return usagef("-T %s: only bot is possible in this version", c.String("type"))
+				return usagef("-T %s: want bot or import", c.String("type"))
 			case c.String("token") == "":
 				return usagef("--token or HAUL_TOKEN is needed")
 			}

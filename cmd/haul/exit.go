@@ -97,6 +97,10 @@ func explain(err error) (code int, hint string) {
 		return exitLogin, "haul login -T bot --token TOKEN signs in"
 	case errors.Is(err, telegram.ErrBotToken):
 		return exitFailed, "@BotFather knows the token of your bot"
+	case errors.Is(err, errNobody):
+		return exitUsage, ""
+	case importHint(err) != "":
+		return exitFailed, importHint(err)
 	case errors.Is(err, telegram.ErrNoDatacenters):
 		return exitUsage, "haul sim --datacenters-out dc.json makes a simulated one; --datacenters dc.json uses it"
 	case errors.Is(err, telegram.ErrPeerNotFound):

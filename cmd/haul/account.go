@@ -103,7 +103,7 @@ func openStore(c *cli.Context) (*account, error) {
 	a := &account{log: log, closes: []func(){closeLog}}
 	dir, err := storeDir(c)
 	if err == nil {
-		err = a.open(filepath.Join(dir, "accounts", name))
+		err = a.open(c, filepath.Join(dir, "accounts", name))
 	}
 	if err != nil {
 		a.close()
@@ -142,9 +142,9 @@ func maxFlood(c *cli.Context) time.Duration {
 	return 24 * time.Hour
 }
 
-func (a *account) open(dir string) error {
+func (a *account) open(c *cli.Context, dir string) error {
 	var err error
-	if a.vault, err = vault.Open(dir); err != nil {
+	if a.vault, err = prepareVault(c, dir); err != nil {
 		return err
 	}
 	a.store, err = checkpoint.Open(filepath.Join(dir, "checkpoint"), checkpoint.Options{})
@@ -188,12 +188,13 @@ func withAccount(c *cli.Context, f func(ctx context.Context, a *account) error) 
 func loginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "login", Usage: "sign in", OnUsageError: usageError,
-		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\n" + importText + "Example:\n" +
+		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\n" + importText + sealText + "Example:\n" +
 			"   haul --datacenters dc.json login -T bot --token 1:sim" + importExamples,
 		ArgsUsage: "[SESSION]",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Value: "bot", Usage: "how to sign in: bot or import", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
 			&cli.StringFlag{Name: "token", Usage: "token of the bot, from @BotFather", EnvVars: []string{"HAUL_TOKEN"}},
+			sealFlag(),
 		}, importFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := applyCommandConfig(c); err != nil {
@@ -212,6 +213,9 @@ func loginCommand() *cli.Command {
 				return err
 			}
 			defer a.close()
+			if err := a.chooseSeal(c); err != nil {
+				return err
+			}
 			user, err := a.client.LoginBot(c.Context, c.String("token"))
 			if err != nil {
 				return err
@@ -227,8 +231,12 @@ func loginCommand() *cli.Command {
 func accountsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "accounts", Usage: "list the accounts of the store", OnUsageError: usageError,
-		Description: "Example:\n   haul accounts",
+		Description: "Example:\n   haul accounts\n   haul accounts export account.backup",
+		Subcommands: []*cli.Command{accountsExportCommand(), accountsImportCommand(), accountsSealCommand()},
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usagef("haul accounts %s: export, import and seal are possible", c.Args().First())
+			}
 			dir, err := storeDir(c)
 			if err != nil {
 				return err
@@ -253,10 +261,13 @@ func showAccount(c *cli.Context, dir, name string) error {
 		return err
 	}
 	s, err := v.Load()
+	state := "not signed in"
+	if errors.Is(err, vault.ErrLocked) { // nobody is asked only to see a list
+		state, err = sealName(vault.Passphrase), nil
+	}
 	if err != nil {
 		return err
 	}
-	state := "not signed in"
 	if s != nil && s.User != nil {
 		state = fmt.Sprintf("%d @%s, home DC %d", s.User.ID, s.User.Username, s.HomeDC)
 	}

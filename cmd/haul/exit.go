@@ -107,7 +107,11 @@ func explain(err error) (code int, hint string) {
 		return exitFailed, "check the name; private chats must be ones that the account is a member of"
 	case errors.Is(err, telegram.ErrUserOnly):
 		return exitFailed, "bots see only channels that they are members of"
-	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged):
+	case errors.Is(err, errNoSession):
+		return exitLogin, "haul login signs in, haul accounts import restores a backup"
+	case vaultHint(err) != "":
+		return exitFailed, vaultHint(err)
+	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrPassphrase):
 		return exitFailed, ""
 	case errors.Is(err, mtproto.ErrFloodWait):
 		return exitLongWait, "run it again later"

@@ -67,6 +67,9 @@ func loginImport(c *cli.Context) error {
 	if err := a.vacant(); err != nil {
 		return err
 	}
+	if err := a.chooseSeal(c); err != nil {
+		return err
+	}
 	user, err := a.adopt(c.Context, cfg, telegram.NewSession(test, session.DC, session.Keys, session.Peers))
 	if errors.Is(err, telegram.ErrNotLoggedIn) || errors.Is(err, telegram.ErrLoggedOut) {
 		return fmt.Errorf("the %v is not valid any more: %w", session, err)

@@ -35,9 +35,15 @@ func secret(c *cli.Context, variable, prompt string) (string, error) {
 	return s, err
 }
 
+// minSecret is the least length of a new passphrase, in bytes.
+const minSecret = 8
+
 // newSecret is a secret that is typed twice, lest a slip locks its owner out.
 func newSecret(c *cli.Context, variable, what string) (string, error) {
 	s, err := secret(c, variable, "New "+what+": ")
+	if err == nil && len(s) < minSecret {
+		err = usagef("the %s has fewer than %d characters", what, minSecret)
+	}
 	if err != nil || os.Getenv(variable) != "" {
 		return s, err
 	}

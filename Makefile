@@ -8,9 +8,10 @@ FUZZTIME ?= 20s
 RUNS     ?= 200
 # How many crash images `make crash` takes.
 IMAGES   ?= 2000
-
 # How many virtual days the scheduler is put through.
 DAYS     ?= 200
+# How long `make soak` goes on.
+SOAKTIME ?= 60m
 
 .PHONY: demo build test check lint generate generate-check fuzz interop interop-telethon clean \
 	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill crash days soak
@@ -84,6 +85,9 @@ kill: ## kill -9 of clients at RUNS random moments, each resumed
 
 crash: ## the power lost after each operation on a disk, IMAGES times, each resumed
 	$(GO) test ./transfer -run 'TestCrashImages$$' -v -images $(IMAGES) -timeout 0
+
+soak: ## files moved through faults of every kind for SOAKTIME; nothing may be wrong, lost, doubled or left open
+	$(GO) run ./bench soak -for $(SOAKTIME)
 
 clean:
 	rm -rf $(BIN)

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -124,7 +120,7 @@ func (k *killer) upload(n int) error {
 	if err := rig.Noise(path, killSize, k.random.Uint64()); err != nil {
 		return err
 	}
-	sum, err := sumOf(path)
+	sum, err := rig.SHA256(path)
 	if err != nil {
 		return err
 	}
@@ -276,18 +272,6 @@ func onlyFile(dir string) (sum, path string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	sum, err = sumOf(path)
+	sum, err = rig.SHA256(path)
 	return sum, path, err
-}
-
-// sumOf is the SHA-256 of a file.
-func sumOf(path string) (sum string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), err
 }

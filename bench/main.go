@@ -39,6 +39,7 @@ func workloads() []workload {
 		{"references", "what it costs when all file references expire at once", references},
 		{"kill", "kill -9 at random moments, and what resuming costs", kill},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
+		{"soak", "files moved through faults of every kind, for a long time", soaking},
 	}
 }
 

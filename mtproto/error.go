@@ -31,6 +31,9 @@ var (
 	ErrFileReference = errors.New("mtproto: file reference is not valid any more")
 	// ErrServer matches trouble of the server that passes: 500 and negative codes.
 	ErrServer = errors.New("mtproto: temporary server error")
+	// ErrRefused means that the server has refused a message again and again,
+	// whatever was done about it.
+	ErrRefused = errors.New("mtproto: the server keeps refusing the call")
 	// ErrBadAnswer means that an answer could not be read. It concerns that call alone.
 	ErrBadAnswer = errors.New("mtproto: unreadable answer")
 )

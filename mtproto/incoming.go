@@ -73,19 +73,34 @@ func gunzip(body []byte) ([]byte, error) {
 	if err := d.End(); err != nil {
 		return nil, err
 	}
-	z, err := gzip.NewReader(bytes.NewReader(packed.PackedData))
-	if err != nil {
-		return nil, fmt.Errorf("gzip: %w", err)
-	}
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(z, maxGzip+1))
+	out, err := inflate(packed.PackedData)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("gzip: %w", err)
-	case n > maxGzip:
-		return nil, errors.New("gzip: inflates to more than 32 MiB")
-	case tl.NewDecoder(out.Bytes()).PeekID() == mt.GzipPackedID:
+	case tl.NewDecoder(out).PeekID() == mt.GzipPackedID:
 		return nil, errors.New("gzip inside gzip")
 	}
-	return out.Bytes(), nil
+	return out, nil
+}
+
+// inflate looks first how much comes out: what does not fit costs no memory,
+// and the rest is held once, not twice as in a buffer that grows.
+func inflate(data []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(z, maxGzip+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case n > maxGzip:
+		return nil, errors.New("inflates to more than 32 MiB")
+	}
+	if err := z.Reset(bytes.NewReader(data)); err != nil {
+		return nil, err
+	}
+	out := make([]byte, n)
+	_, err = io.ReadFull(z, out)
+	return out, err
 }

@@ -42,14 +42,22 @@ var (
 type liveConn struct {
 	net.Conn
 	patience time.Duration
+	first    time.Duration // patience until something has come
 	received *atomic.Int64 // counts bytes
 }
 
 func (c *liveConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
+	patience := c.patience
+	if c.first > 0 {
+		patience = c.first
+	}
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.first = 0
+	}
 	c.received.Add(int64(n))
 	return n, err
 }
@@ -59,6 +67,18 @@ func (c *liveConn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(b)
+}
+
+// WriteBuffers writes pieces as if they were one.
+func (c *liveConn) WriteBuffers(pieces net.Buffers) error {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	if w, ok := c.Conn.(transport.BuffersWriter); ok {
+		return w.WriteBuffers(pieces)
+	}
+	_, err := pieces.WriteTo(c.Conn)
+	return err
 }
 
 // serve runs one connection: a reader and a writer, until either fails.

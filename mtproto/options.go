@@ -1,7 +1,6 @@
 package mtproto
 
 import (
-	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tghaul/haul/mtproto/crypto"
+	"github.com/tghaul/haul/mtproto/proxy"
 	"github.com/tghaul/haul/mtproto/transport"
 	"github.com/tghaul/haul/tl"
 )
@@ -19,6 +19,7 @@ type Endpoint struct {
 	Test      bool
 	MediaOnly bool
 	CDN       bool
+	Static    bool   // the address is stable; better where a proxy has a list of those it allows
 	Address   string // host:port
 	Secret    transport.Secret
 }
@@ -37,7 +38,7 @@ func (e Endpoint) WireDC() int32 {
 }
 
 // A DialFunc opens a connection, as net.Dialer.DialContext does.
-type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+type DialFunc = proxy.DialFunc
 
 // A FutureSalt is a server salt and the time it holds for.
 type FutureSalt struct {
@@ -63,10 +64,19 @@ const (
 
 // Options of Connect.
 type Options struct {
-	Endpoints []Endpoint // of one DC; tried in turn, beginning with the first
-	Dial      DialFunc   // a net.Dialer if nil
-	Framing   transport.Framing
-	Plain     bool // no obfuscation
+	// Endpoints are of one DC, the better ones first. Several are tried side by
+	// side, each a little later than the one before; the first that stands is used.
+	Endpoints []Endpoint
+	// Source is asked for Endpoints anew before each connection, if not nil: it
+	// may know newer ones. It must not block. If it has none, Endpoints serve.
+	Source func() []Endpoint
+	// Routes remember which endpoints work, over all sessions that share them;
+	// nil: the session's own.
+	Routes  *Routes
+	Dial    DialFunc     // a net.Dialer if nil
+	Proxy   *proxy.Proxy // nil: none
+	Framing transport.Framing
+	Plain   bool // no obfuscation
 	// PublicKeys are the RSA keys that the DC is known by. They are needed to make keys.
 	PublicKeys []*crypto.PublicKey
 	// Key is the DC's permanent key; if Key.Key is nil, Connect makes one.
@@ -83,6 +93,14 @@ type Options struct {
 	// OnKey is told of what should be kept: a new key, salts, time. It must not
 	// block or call the session, and may be nil.
 	OnKey func(KeyState)
+	// Crowd is shared with the other sessions of the DC. A new one if nil.
+	Crowd *Crowd
+	// OnEndpoint is told of the endpoint when something that passed every check
+	// has come from it, once for each connection; OnFailure why no endpoint
+	// would do, or why one that took the connection did not answer. Neither may
+	// block or call the session; they may be nil.
+	OnEndpoint func(Endpoint)
+	OnFailure  func(error)
 	// PingInterval is the time between pings; a connection on which nothing
 	// arrives, or nothing that answers what was sent, for two and a half of it
 	// is given up. DefaultPingInterval if 0.
@@ -94,6 +112,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.Crowd == nil {
+		o.Crowd = new(Crowd)
 	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval
@@ -109,6 +130,15 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnKey == nil {
 		o.OnKey = func(KeyState) {}
+	}
+	if o.OnEndpoint == nil {
+		o.OnEndpoint = func(Endpoint) {}
+	}
+	if o.OnFailure == nil {
+		o.OnFailure = func(error) {}
+	}
+	if o.Routes == nil {
+		o.Routes = new(Routes)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

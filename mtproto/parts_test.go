@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/mt"
@@ -92,6 +94,52 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// jumped is a reading of a clock that was set by d: the wall clock has moved,
+// the monotonic one has not. Package time has no way to make one.
+func jumped(t time.Time, d time.Duration) time.Time {
+	p := (*struct {
+		wall uint64 // from bit 30 on: seconds; the highest bit: there is a monotonic reading
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t))
+	if p.wall>>63 == 0 {
+		panic("no monotonic reading")
+	}
+	p.wall += uint64(d/time.Second) << 30
+	return t
+}
+
+// The local clock is set while a session runs: the server's time goes on as
+// before, so that message ids do too, and only the offset that is kept for the
+// next start changes.
+func TestClockJumps(t *testing.T) {
+	now := time.Now()
+	for _, d := range []time.Duration{5 * time.Hour, -5 * time.Hour, 24 * 365 * time.Hour} {
+		if later := jumped(now, d); later.Sub(now) != 0 || later.Round(0).Sub(now.Round(0)) != d {
+			t.Fatalf("a jump by %v is none", d)
+		}
+		c := newClock(now, time.Minute)
+		if got := c.at(jumped(now, d)).Sub(c.at(now)); got != 0 {
+			t.Errorf("jump by %v before the first message: the server's time moved by %v", d, got)
+		}
+		c.observe(now, timeToID(now.Add(time.Minute))|1)
+		before := c.msgID(now)
+		later := jumped(now.Add(10*time.Second), d)
+		if got := c.at(later).Sub(c.at(now)); got != 10*time.Second {
+			t.Errorf("jump by %v: the server's time moved by %v in 10s", d, got)
+		}
+		if moved := idToTime(c.msgID(later)).Sub(idToTime(before)); moved < 9*time.Second || moved > 11*time.Second {
+			t.Errorf("jump by %v: message ids moved by %v in 10s", d, moved)
+		}
+		if !c.plausible(later, timeToID(now.Add(time.Minute+10*time.Second))|1) {
+			t.Errorf("jump by %v: the server's messages are refused", d)
+		}
+		if got := c.offset(later).Round(time.Second); got != time.Minute-d {
+			t.Errorf("jump by %v: the offset for the next start is %v, want %v", d, got, time.Minute-d)
+		}
+	}
+}
+
 func TestParseRPCError(t *testing.T) {
 	for _, tt := range []struct {
 		code int
@@ -156,6 +204,37 @@ func TestGunzip(t *testing.T) {
 	} {
 		if got, err := gunzip(in); err == nil {
 			t.Errorf("%s: got %d bytes, want an error", name, len(got))
+		}
+	}
+}
+
+// A bomb costs nothing, and what may just come out is held once.
+func TestGzipBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z, err := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for range 8 * maxGzip / len(zeros) {
+		_, _ = z.Write(zeros) // a Buffer takes everything
+	}
+	_ = z.Close()
+	for _, tt := range []struct {
+		name string
+		data []byte
+		most uint64
+		bad  bool
+	}{
+		{"256 MiB", tl.Marshal(&mt.GzipPacked{PackedData: bomb.Bytes()}), 1 << 20, true},
+		{"32 MiB", packed(t, make([]byte, maxGzip)), maxGzip + 1<<20, false},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := gunzip(tt.data)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; (err != nil) != tt.bad || n > tt.most {
+			t.Errorf("%s: %d bytes, %v, %d KiB allocated; want an error: %v, and %d KiB at most", tt.name, len(got), err, n>>10, tt.bad, tt.most>>10)
 		}
 	}
 }

@@ -46,6 +46,9 @@ func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey) error {
 	if r.keyChanged && state.Key != nil {
 		s.opts.OnKey(state)
 	}
+	if r.first {
+		s.opts.OnEndpoint(r.active)
+	}
 	return err
 }
 
@@ -56,6 +59,7 @@ type receiver struct {
 	now        time.Time
 	updates    []tl.Raw
 	keyChanged bool
+	first      bool // it is the first on its connection
 }
 
 func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
@@ -82,6 +86,7 @@ func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
 	}
 	r.clock.observe(r.now, m.id)
 	r.unknown = 0
+	r.first = r.answeredLocked()
 	isContainer := len(inner) != 1 || inner[0].id != m.id
 	for _, im := range inner {
 		if isContainer {
@@ -211,7 +216,7 @@ func (s *Session) again(c *call) {
 	delete(s.calls, c.msgID)
 	c.msgID, c.container, c.acked, c.asked = 0, 0, false, time.Time{}
 	if c.tries++; c.tries > maxTries {
-		c.finish(outcome{err: fmt.Errorf("mtproto: %s: the server refused it %d times", c.method, c.tries)})
+		c.finish(outcome{err: fmt.Errorf("%w: %s, %d times", ErrRefused, c.method, c.tries)})
 		return
 	}
 	s.counts.resent.Add(1)

@@ -56,6 +56,8 @@ func (r *receiver) serviceMessage(m message, object tl.Object) error {
 		}
 	case *mt.MsgsStateReq:
 		r.serviceLocked(&mt.MsgsStateInfo{ReqMsgID: m.id, Info: r.window.states(o.MsgIDs)})
+	case *mt.DestroyAuthKeyOk, *mt.DestroyAuthKeyNone, *mt.DestroyAuthKeyFail:
+		r.destroyedLocked(o)
 	default:
 		// Answers to questions that are not open, such as destroy_session_ok.
 	}
@@ -126,7 +128,7 @@ func (r *receiver) renewSession() error {
 		if c.tries <= maxTries || c == r.bind {
 			return false
 		}
-		c.finish(outcome{err: fmt.Errorf("mtproto: %s: refused %d times", c.method, c.tries)})
+		c.finish(outcome{err: fmt.Errorf("%w: %s, %d times", ErrRefused, c.method, c.tries)})
 		return true
 	})
 	if r.bind != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/mtproto/transport"
+	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/mt"
 	"github.com/tghaul/haul/tl/schema"
 )
@@ -57,15 +58,19 @@ type Session struct {
 	badSalt int               // bad_server_salt answers in a row
 	created map[int64]bool    // unique_ids of new_session_created
 	active  Endpoint
-	next    int // index of the endpoint to try
-	unknown int // -404 answers in a row to a fresh connection
-	pings   map[int64]time.Time
-	asked   time.Time // when future salts were asked for
-	linked  bool      // a connection is being served
-	heard   time.Time // when the server last answered something on this connection
-	heardAt int64     // what received was then
+	// answered: something that passed every check came over this connection.
+	answered bool
+	unknown  int // -404 answers in a row to a fresh connection
+	refused  int // times in a row that the proxy would not have us
+	pings    map[int64]time.Time
+	asked    time.Time // when future salts were asked for
+	linked   bool      // a connection is being served
+	heard    time.Time // when the server last answered something on this connection
+	heardAt  int64     // what received was then
 	// youngest is when the call was sent that was sent last of those answered.
 	youngest time.Time
+	// destroyed, of size 1, gets the answer to destroy_auth_key; nil until asked for.
+	destroyed chan tl.Object
 }
 
 // Connect opens a session. It returns once a connection stands and the key is
@@ -276,7 +281,7 @@ func (s *Session) run(ctx context.Context) {
 const (
 	backoffStart   = 200 * time.Millisecond
 	backoffMax     = 15 * time.Second
-	backoffCrowded = 4 * time.Second // after -429: at most two connections in four seconds
+	backoffCrowded = 4 * time.Second // after -429, besides what the Crowd demands
 	steady         = 30 * time.Second
 	maxUnknown     = 2 // -404 on this many fresh connections: the key is gone
 )
@@ -295,7 +300,6 @@ func (s *Session) connections(ctx context.Context) error {
 		s.opts.Log.Debug("connection ended", "dc", s.opts.Endpoints[0].DC, "reason", err)
 		s.mu.Lock()
 		s.err = err // for Connect, which may have to say why it gave up
-		s.next++
 		s.mu.Unlock()
 		s.counts.reconnects.Add(1)
 		var status *transport.Error
@@ -303,6 +307,7 @@ func (s *Session) connections(ctx context.Context) error {
 		case errors.Is(err, errRestart):
 			continue
 		case errors.As(err, &status) && status.Code == -429:
+			s.opts.Crowd.refused(time.Now())
 			pause = max(pause, backoffCrowded)
 		case time.Since(start) > steady:
 			pause = backoffStart
@@ -325,7 +330,7 @@ func (s *Session) fatal(err error) error {
 	defer s.mu.Unlock()
 	var status *transport.Error
 	switch {
-	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown):
+	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), s.proxyRefusesLocked(err):
 		return err
 	case errors.Is(err, ErrSecurity) && s.perm.Key == nil:
 		return err // the exchange itself: nothing to fall back to
@@ -341,33 +346,6 @@ func (s *Session) fatal(err error) error {
 		}
 	}
 	return nil
-}
-
-// connection opens one connection and serves it until it breaks.
-func (s *Session) connection(ctx context.Context) error {
-	s.mu.Lock()
-	endpoint := s.opts.Endpoints[s.next%len(s.opts.Endpoints)]
-	s.active = endpoint
-	s.mu.Unlock()
-	dialCtx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	raw, err := s.opts.Dial(dialCtx, "tcp", endpoint.Address)
-	cancel()
-	if err != nil {
-		return err
-	}
-	link, err := transport.Client(&liveConn{Conn: raw, patience: s.patience(), received: &s.received}, transport.Options{
-		Framing: s.opts.Framing, Obfuscated: !s.opts.Plain, DC: int16(endpoint.WireDC()), Secret: endpoint.Secret,
-	})
-	if err != nil {
-		_ = raw.Close()
-		return err
-	}
-	defer func() { _ = link.Close() }()
-	key, err := s.prepareKeys(ctx, link, endpoint)
-	if err != nil {
-		return err
-	}
-	return s.serve(ctx, link, key)
 }
 
 // prepareKeys makes the keys that are missing, on link.

@@ -141,8 +141,11 @@ func (c *Core) written(e Written) {
 
 func (c *Core) failed(e Failed) {
 	a := c.take(e.Attempt)
-	if a == nil {
-		return // cancelled, or its file is gone
+	if a == nil { // cancelled, or its file is gone: but a wait is a wait
+		if e.Failure.Kind == Flood && e.Failure.Route != (Route{}) {
+			c.stray(e.Failure)
+		}
+		return
 	}
 	c.unhold(a)
 	p, f, why := a.part, a.part.file, e.Failure

@@ -103,7 +103,7 @@ type Failure struct {
 	Kind    Kind
 	Wait    time.Duration // of Flood
 	Premium bool          // of Flood: the wait is one that Premium accounts do not get
-	Route   Route         // of Moved
+	Route   Route         // of Moved: where to; of Flood: what it holds, should the attempt be forgotten
 	Err     error         // carried by GiveUp
 }
 
@@ -138,7 +138,12 @@ type Cancel struct{ Attempt AttemptID }
 // Resume or Abort answers it. It is given once, however many parts failed.
 type Refresh struct{ File FileID }
 
-// Wait says that a flood wait has begun, or has become longer.
+// WaitSlack is by how much a wait has to become longer to be told again:
+// requests that were under way when it began are told moments a little later.
+// Who keeps a Wait for another run adds it to Until.
+const WaitSlack = 500 * time.Millisecond
+
+// Wait says that a flood wait has begun, or has become longer by WaitSlack.
 type Wait struct {
 	Scope   Scope
 	For     time.Duration // what the server asked for

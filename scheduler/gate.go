@@ -75,14 +75,38 @@ func (c *Core) flood(a *attempt, why Failure) {
 	wait := max(why.Wait, time.Second)
 	until := c.now.Add(wait + c.cfg.Margin)
 	gov := &g.governors[kind]
-	longer := until.Sub(gov.until) >= time.Second
-	fresh := g.open(c.now)
+	tell := c.tells(g, gov, until)
 	news := gov.refused(mark{a.sent, a.seq}, a.level, a.above[kind], until, g.seq)
-	if fresh || longer {
+	if tell {
 		c.out = append(c.out, Wait{Scope: g.scope, For: wait, Until: until, Premium: why.Premium})
 	}
 	if news {
 		c.out = append(c.out, Learn{g.learned(kind)})
+	}
+}
+
+// tells reports whether a wait until a moment is worth telling: it is the
+// first, or longer than what was told.
+func (c *Core) tells(g *gate, gov *governor, until time.Time) bool {
+	if !g.open(c.now) && until.Sub(gov.told) < WaitSlack {
+		return false
+	}
+	gov.told = until
+	return true
+}
+
+// stray closes a scope for a wait that came to an attempt which is not in
+// flight any more. It teaches nothing of the limit, but it holds.
+func (c *Core) stray(why Failure) {
+	g := c.gate(why.Route.Scope())
+	wait := max(why.Wait, time.Second)
+	until := c.now.Add(wait + c.cfg.Margin)
+	gov := &g.governors[kindOf(why.Premium)]
+	if c.tells(g, gov, until) {
+		c.out = append(c.out, Wait{Scope: g.scope, For: wait, Until: until, Premium: why.Premium})
+	}
+	if until.After(gov.until) {
+		gov.until = until
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 // Times are those of sending: the server counts requests, not answers.
 type governor struct {
 	until time.Time // end of the present or last wait
+	told  time.Time // the end that was told last
 	// cut is the number of the last request that was sent before the last
 	// refusal was known. Refusals of older requests are of the same volley
 	// and teach nothing.

@@ -89,16 +89,18 @@ func (w *twin) event(now time.Time, e Event) {
 }
 
 func (w *twin) failed(e Failed) {
+	if e.Failure.Kind == Flood { // it holds, whatever has become of the attempt
+		s := e.Failure.Route.Scope()
+		if until := w.now.Add(e.Failure.Wait); until.After(w.holds[s]) {
+			w.holds[s] = until
+		}
+	}
 	a := w.attempt(e.Attempt)
 	if a == nil || a.cancelled {
 		return
 	}
 	a.answered = true
 	switch e.Failure.Kind {
-	case Flood:
-		if until := w.now.Add(e.Failure.Wait); until.After(w.holds[a.Route.Scope()]) {
-			w.holds[a.Route.Scope()] = until
-		}
 	case ConnLost:
 		p := a.Route.Pool()
 		if w.rest[p] == nil {

@@ -152,7 +152,7 @@ func (w *world) serve(s Send) {
 		if w.rng.IntN(50) == 0 {
 			wait = time.Duration(1+w.rng.IntN(3600)) * time.Second
 		}
-		fail(w.millis(20, 100), Failure{Kind: Flood, Wait: wait, Premium: w.rng.IntN(2) == 0})
+		fail(w.millis(20, 100), Failure{Kind: Flood, Wait: wait, Premium: w.rng.IntN(2) == 0, Route: s.Route})
 	case 1:
 		fail(w.millis(20, 5000), Failure{Kind: Trouble, Err: errors.New("500")})
 	case 2:

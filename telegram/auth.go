@@ -19,13 +19,12 @@ func (c *Client) LoginBot(ctx context.Context, token string) (*User, error) {
 	if !ok || !allDigits(id) || secret == "" || len(token) > 256 {
 		return nil, fmt.Errorf("%w: want 123456:ABC… as @BotFather gives it", ErrBotToken)
 	}
-	if u := c.User(); u != nil && c.checkLoggedIn() == nil {
-		if fmt.Sprint(u.ID) == id {
-			return c.Self(ctx)
-		}
-		return nil, fmt.Errorf("telegram: session belongs to user %d already", u.ID)
+	if u := c.User(); u != nil && fmt.Sprint(u.ID) == id && c.checkLoggedIn() == nil {
+		return c.Self(ctx)
 	}
-	c.ended.Store(false)
+	if err := c.beginLogin(); err != nil {
+		return nil, err
+	}
 	answer, err := mtproto.Call(ctx, c, &api.AuthImportBotAuthorizationRequest{
 		APIID: int32(c.cfg.AppID), APIHash: c.cfg.AppHash, BotAuthToken: token,
 	})
@@ -38,12 +37,21 @@ func (c *Client) LoginBot(ctx context.Context, token string) (*User, error) {
 	return c.SignedIn(answer)
 }
 
+// beginLogin fails while somebody is signed in.
+func (c *Client) beginLogin() error {
+	if u := c.User(); u != nil && c.checkLoggedIn() == nil {
+		return fmt.Errorf("%w: the session belongs to user %d", ErrSignedIn, u.ID)
+	}
+	c.ended.Store(false)
+	return nil
+}
+
 // SignedIn takes the answer to a login that was made through Invoke (such as
 // auth.signIn) and keeps the account in the session. LoginBot calls it itself.
 func (c *Client) SignedIn(answer api.AuthAuthorizationClass) (*User, error) {
 	auth, ok := answer.(*api.AuthAuthorization)
 	if !ok {
-		return nil, errors.New("telegram: there is no such account yet, create it with an official app")
+		return nil, ErrSignUp
 	}
 	u, ok := auth.User.(*api.User)
 	if !ok {
@@ -52,7 +60,8 @@ func (c *Client) SignedIn(answer api.AuthAuthorizationClass) (*User, error) {
 	user := newUser(u)
 	c.ended.Store(false)
 	err := c.keep.updateNow(func(s *Session) {
-		s.User = user
+		s.User, s.Pending = user, nil
+		s.keepToken(auth.FutureAuthToken)
 		d := s.DCs[s.HomeDC]
 		d.Authorized = true
 		s.DCs[s.HomeDC] = d

@@ -80,13 +80,12 @@ func (c *Client) CDNSession(ctx context.Context, dc int, n int) (*mtproto.Sessio
 
 func (c *Client) cdnSession(ctx context.Context, dc, n int) (session, error) {
 	return c.pooled(ctx, slotKey{dc: dc, cdn: true, n: n}, func(ctx context.Context) (session, error) {
-		endpoints, err := c.knowDC(ctx, dc, func() []mtproto.Endpoint { return c.dcs.cdn(dc) })
-		if err != nil {
+		if err := c.knowDC(ctx, dc, func() []mtproto.Endpoint { return c.dcs.cdn(dc) }); err != nil {
 			return nil, err
 		}
-		s, err := c.firstCDN(ctx, dc, endpoints)
+		s, err := c.firstCDN(ctx, dc)
 		if s == nil && err == nil {
-			s, err = c.dialCDN(ctx, dc, endpoints)
+			s, err = c.dialCDN(ctx, dc)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("connect to CDN DC %d: %w", dc, err)
@@ -97,7 +96,7 @@ func (c *Client) cdnSession(ctx context.Context, dc, n int) (session, error) {
 
 // firstCDN makes the session that makes the key with the DC, once for all who
 // need one. Without a session and error: another caller made the key.
-func (c *Client) firstCDN(ctx context.Context, dc int, endpoints []mtproto.Endpoint) (session, error) {
+func (c *Client) firstCDN(ctx context.Context, dc int) (session, error) {
 	var made session
 	known := func() bool { return len(c.keep.dc(dc).Key) > 0 }
 	if known() {
@@ -105,7 +104,7 @@ func (c *Client) firstCDN(ctx context.Context, dc int, endpoints []mtproto.Endpo
 	}
 	err := c.guests.get(dc).flight.do(ctx, func(ctx context.Context) (err error) {
 		if !known() {
-			made, err = c.dialCDN(ctx, dc, endpoints)
+			made, err = c.dialCDN(ctx, dc)
 		}
 		return err
 	})
@@ -114,7 +113,7 @@ func (c *Client) firstCDN(ctx context.Context, dc int, endpoints []mtproto.Endpo
 
 // dialCDN connects with the key that is known, makes one otherwise, and fetches
 // the RSA keys again if the DC shows another than the known ones.
-func (c *Client) dialCDN(ctx context.Context, dc int, endpoints []mtproto.Endpoint) (session, error) {
+func (c *Client) dialCDN(ctx context.Context, dc int) (session, error) {
 	for again := false; ; again = true {
 		keys, err := c.cdnKeysOf(ctx, dc, again)
 		if err != nil {
@@ -123,7 +122,7 @@ func (c *Client) dialCDN(ctx context.Context, dc int, endpoints []mtproto.Endpoi
 		if len(keys) == 0 && !again {
 			continue
 		}
-		o := c.options(dc, endpoints)
+		o := c.options(dc, func() []mtproto.Endpoint { return c.dcs.cdn(dc) })
 		o.PublicKeys, o.Init = keys, c.initCDN
 		s, err := c.open(ctx, dc, o)
 		switch {

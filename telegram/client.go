@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/mtproto/crypto"
+	"github.com/tghaul/haul/mtproto/proxy"
 	"github.com/tghaul/haul/mtproto/transport"
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/api"
@@ -30,8 +33,15 @@ type Config struct {
 	Datacenters *Datacenters
 
 	Dial    mtproto.DialFunc  // nil: a net.Dialer
+	Proxy   *proxy.Proxy      // nil: none. Dial reaches it
 	Framing transport.Framing // zero: intermediate
 	Plain   bool              // no obfuscation of the transport
+	// Backup finds other addresses once no address of the home DC has answered,
+	// if the Datacenters have a BackupDomain. nil: that is not tried.
+	Backup BackupFunc
+	// Phone of the account, in digits, for which a backup may have other
+	// addresses. "": unknown.
+	Phone string
 	// PFS protects the main session with temporary keys. File sessions use the
 	// permanent key of their DC in any case: a permanent key can be bound to
 	// one temporary key at a time only.
@@ -74,6 +84,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	if err := cfg.Datacenters.Check(); err != nil {
 		return cfg, err
 	}
+	if p := cfg.Proxy; p != nil && p.Kind == proxy.MTProxy && (cfg.Plain || cfg.Framing == transport.Full) {
+		return cfg, errors.New("telegram: an MTProxy takes only obfuscated transports")
+	}
+	if cfg.Framing == transport.Full && !cfg.Plain {
+		return cfg, errors.New("telegram: the transport full cannot be obfuscated")
+	}
 	setDefault(&cfg.DeviceModel, runtime.GOOS)
 	setDefault(&cfg.SystemVersion, runtime.GOARCH)
 	setDefault(&cfg.AppVersion, "1.0")
@@ -104,6 +120,7 @@ type session interface {
 	Done() <-chan struct{}
 	Err() error
 	KeyState() mtproto.KeyState
+	DestroyKey(context.Context) error
 }
 
 // A Client is one account's connection to Telegram. It may be used
@@ -119,8 +136,18 @@ type Client struct {
 	home   homeLine
 	files  filePool
 	guests guestBook
+	crowds crowds
 	cdn    cdnKeys
 	config configCache
+
+	// qr, of size 1, wakes LoginQR: somebody has accepted the code.
+	qr       chan struct{}
+	routes   *mtproto.Routes
+	troubles *troubles
+	// clockTold is set once it was said that the local clock is wrong.
+	clockTold atomic.Bool
+	stop      context.CancelFunc // of the steward
+	steady    sync.WaitGroup     // the steward
 
 	// ended is set once the server has signed the session out.
 	ended atomic.Bool
@@ -159,10 +186,19 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 	}
 	c := &Client{
 		cfg: cfg, keys: keys, connect: connect,
-		dcs:     &directory{test: cfg.Datacenters.Test, plain: cfg.Plain, file: cfg.Datacenters.endpoints()},
-		keep:    newKeeper(cfg.Session, s, cfg.Log),
-		closing: make(chan struct{}),
+		dcs: &directory{
+			test: cfg.Datacenters.Test, plain: cfg.Plain, file: cfg.Datacenters.endpoints(),
+			static: cfg.Proxy != nil && cfg.Proxy.Kind == proxy.SOCKS5,
+		},
+		keep:   newKeeper(cfg.Session, s, cfg.Log),
+		routes: new(mtproto.Routes),
+		qr:     make(chan struct{}, 1), closing: make(chan struct{}), troubles: newTroubles(),
 	}
+	c.floods.restore(s.Waits)
+	c.recall()
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	c.steady.Go(func() { c.steward(run) })
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -202,6 +238,8 @@ func loadSession(cfg Config) (*Session, error) {
 func (c *Client) Close() error {
 	c.closeOnce.Do(func() {
 		close(c.closing)
+		c.stop()
+		c.steady.Wait()
 		c.home.close()
 		c.files.close()
 		c.closeErr = c.keep.close()
@@ -219,13 +257,20 @@ func (c *Client) closed() bool {
 	}
 }
 
-// options are those that the sessions with a DC have in common.
-func (c *Client) options(dc int, endpoints []mtproto.Endpoint) mtproto.Options {
+// options are those that the sessions with a DC have in common. find lists its
+// endpoints, now and before each later connection.
+func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options {
 	return mtproto.Options{
-		Endpoints: endpoints, Dial: c.cfg.Dial, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
+		Endpoints: find(), Source: find, Routes: c.routes,
+		Dial: c.cfg.Dial, Proxy: c.cfg.Proxy, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
 		PublicKeys: c.keys, Key: c.keep.dc(dc).keyState(),
-		OnKey: func(k mtproto.KeyState) { c.keep.onKey(dc, k) },
-		Init:  c.initConnection, Log: c.cfg.Log.With("dc", dc),
+		OnKey: func(k mtproto.KeyState) {
+			c.keep.onKey(dc, k)
+			c.checkClock(k.TimeOffset)
+		},
+		OnEndpoint: c.endpointWorks,
+		OnFailure:  func(error) { c.troubles.failed(dc) },
+		Init:       c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
 	}
 }
 
@@ -234,13 +279,18 @@ func (c *Client) options(dc int, endpoints []mtproto.Endpoint) mtproto.Options {
 func (c *Client) open(ctx context.Context, dc int, o mtproto.Options) (session, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
+	var barred *proxy.Error
 	s, err := c.connect(bounded, o)
 	switch {
 	case err == nil:
-		c.keep.onKey(dc, s.KeyState())
+		k := s.KeyState()
+		c.keep.onKey(dc, k)
+		c.checkClock(k.TimeOffset)
 		return s, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.As(err, &barred):
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, barred)
 	case bounded.Err() != nil:
 		// Not %w: the deadline is not the caller's, and must not look like it.
 		return nil, fmt.Errorf("%w within %v: %v", ErrUnreachable, c.cfg.ConnectTimeout, err) //nolint:errorlint // see above
@@ -257,8 +307,23 @@ func (c *Client) initConnection(q tl.Object) tl.Object {
 		Query: &api.InitConnectionRequest{
 			APIID: int32(c.cfg.AppID), DeviceModel: c.cfg.DeviceModel, SystemVersion: c.cfg.SystemVersion,
 			AppVersion: c.cfg.AppVersion, SystemLangCode: "en", LangPack: "", LangCode: "en", Query: q,
+			Proxy: c.clientProxy(),
 		},
 	}
+}
+
+// clientProxy tells the servers by which MTProxy the client comes.
+func (c *Client) clientProxy() *api.InputClientProxy {
+	p := c.cfg.Proxy
+	if p == nil || p.Kind != proxy.MTProxy {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(p.Address)
+	n, _ := strconv.Atoi(port)
+	if err != nil || n <= 0 {
+		return nil
+	}
+	return &api.InputClientProxy{Address: host, Port: int32(n)}
 }
 
 // initCDN is initConnection for CDN DCs, which learn nothing about the client.

@@ -83,8 +83,7 @@ func (c *Client) fetchConfig(ctx context.Context) error {
 		var conf *api.Config
 		conf, err = mtproto.Call(ctx, l, &api.HelpGetConfigRequest{})
 		if err == nil {
-			c.dcs.setOptions(conf.DCOptions)
-			c.config.set(conf)
+			c.setConfig(conf)
 			return nil
 		}
 		if r := react(err); r == loggedOut && c.LoggedIn() {
@@ -96,21 +95,21 @@ func (c *Client) fetchConfig(ctx context.Context) error {
 	return fmt.Errorf("fetch configuration: %w", err)
 }
 
-// knowDC makes sure that dc has endpoints that find accepts, fetching the
-// configuration once more if not.
-func (c *Client) knowDC(ctx context.Context, dc int, find func() []mtproto.Endpoint) ([]mtproto.Endpoint, error) {
+// knowDC makes sure that find has endpoints of dc, fetching the configuration
+// once more if not.
+func (c *Client) knowDC(ctx context.Context, dc int, find func() []mtproto.Endpoint) error {
 	if _, err := c.Config(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if list := find(); len(list) > 0 {
-		return list, nil
+	if len(find()) > 0 {
+		return nil
 	}
 	c.config.expire()
 	if _, err := c.Config(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if list := find(); len(list) > 0 {
-		return list, nil
+	if len(find()) > 0 {
+		return nil
 	}
-	return nil, fmt.Errorf("%w %d", ErrUnknownDC, dc)
+	return fmt.Errorf("%w %d", ErrUnknownDC, dc)
 }

@@ -24,6 +24,10 @@ type Datacenters struct {
 	Test       bool     `json:"test"`    // a test environment: other accounts, marked DC ids
 	DC         []DC     `json:"dc"`
 	PublicKeys []string `json:"public_keys"` // PEM, PKCS #1 ("RSA PUBLIC KEY")
+	// BackupDomain has a TXT record with addresses for when none of these
+	// answers, and BackupKey is the RSA key that proves it, in PEM. Both or none.
+	BackupDomain string `json:"backup_domain,omitempty"`
+	BackupKey    string `json:"backup_key,omitempty"`
 }
 
 // A DC is one endpoint of a data center. A data center may have several.
@@ -32,8 +36,9 @@ type DC struct {
 	Address   string `json:"address"` // host:port
 	MediaOnly bool   `json:"media_only"`
 	CDN       bool   `json:"cdn"`
+	Static    bool   `json:"static,omitempty"` // the address does not change: preferred behind SOCKS5
 	// Secret is the obfuscation secret of the endpoint, in hex or base64: none,
-	// 16 bytes, or 17 of which the first is dd.
+	// 16 bytes, 17 of which the first is dd, or ee with 16 bytes and a domain.
 	Secret string `json:"secret"`
 }
 
@@ -102,6 +107,12 @@ func (d *Datacenters) Check() error {
 	if !home {
 		return fmt.Errorf("%w: home_dc %d has no ordinary endpoint", ErrDatacenters, d.HomeDC)
 	}
+	if (d.BackupDomain == "") != (d.BackupKey == "") {
+		return fmt.Errorf("%w: backup_domain and backup_key go together", ErrDatacenters)
+	}
+	if k, err := crypto.ParsePublicKeys([]byte(d.BackupKey)); d.BackupKey != "" && (err != nil || len(k) == 0) {
+		return fmt.Errorf("%w: backup_key is no RSA PUBLIC KEY", ErrDatacenters)
+	}
 	_, err := d.keys()
 	return err
 }
@@ -159,7 +170,7 @@ func (d *Datacenters) endpoints() []mtproto.Endpoint {
 		}
 		list = append(list, mtproto.Endpoint{
 			DC: dc.ID, Test: d.Test, MediaOnly: dc.MediaOnly, CDN: dc.CDN,
-			Address: dc.Address, Secret: secret,
+			Static: dc.Static, Address: dc.Address, Secret: secret,
 		})
 	}
 	return list

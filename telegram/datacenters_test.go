@@ -81,6 +81,8 @@ func TestParseDatacenters(t *testing.T) {
 		{"secret not hex", change(func(d *Datacenters) { d.DC[0].Secret = "canary!" }), "secret"},
 		{"secret too short", change(func(d *Datacenters) { d.DC[0].Secret = "00ff" }), "secret"},
 		{"fake TLS secret", change(func(d *Datacenters) { d.DC[0].Secret = "ee" + strings.Repeat("00", 16) }), "secret"},
+		{"backup without key", change(func(d *Datacenters) { d.BackupDomain = "backup.example" }), "go together"},
+		{"backup with a bad key", change(func(d *Datacenters) { d.BackupDomain, d.BackupKey = "backup.example", "x" }), "backup_key"},
 		{"home unknown", change(func(d *Datacenters) { d.HomeDC = 3 }), "home_dc 3"},
 		{"home media-only", change(func(d *Datacenters) { d.DC[0].MediaOnly = true }), "home_dc 2"},
 		{"home CDN", change(func(d *Datacenters) { d.HomeDC = 203 }), "home_dc 203"},

@@ -19,6 +19,8 @@ var (
 	ErrPeerNotFound = errors.New("telegram: no such chat, or no access to it")
 	// ErrUserOnly: the server keeps this from bots.
 	ErrUserOnly = errors.New("telegram: bots may not do this, sign in as a user")
+	// ErrSignedIn: the session has an account already.
+	ErrSignedIn = errors.New("telegram: somebody is signed in already")
 	// ErrBotToken: the server does not take the bot token.
 	ErrBotToken = errors.New("telegram: invalid bot token")
 	// ErrUnknownDC: a DC that neither the datacenters nor the server's list has.
@@ -28,7 +30,7 @@ var (
 	// ErrGuestAuth: a DC keeps refusing the authorisation brought to it.
 	ErrGuestAuth = errors.New("telegram: data center does not keep the authorisation")
 	// ErrNoDatacenters: the Config names no data centers.
-	ErrNoDatacenters = errors.New("telegram: no data centers configured: this version connects only to those of a datacenters file")
+	ErrNoDatacenters = errors.New("telegram: no data centers configured")
 	// ErrClosed: the Client was closed.
 	ErrClosed = errors.New("telegram: client closed")
 	// ErrAlreadySent: a message with this random id was sent before, but is

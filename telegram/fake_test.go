@@ -12,6 +12,7 @@ import (
 	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/api"
+	"github.com/tghaul/haul/tl/mt"
 )
 
 // A fakeTelegram answers the sessions of a client by script: what a session
@@ -99,7 +100,14 @@ func (s *fakeSession) Close() error               { s.die(mtproto.ErrClosed); re
 func (s *fakeSession) Done() <-chan struct{}      { return s.done }
 func (s *fakeSession) Err() error                 { <-s.done; return s.why }
 func (s *fakeSession) KeyState() mtproto.KeyState { return s.key }
-func newResponse(body []byte) *mtproto.Response   { return mtproto.NewResponse(body) }
+
+// DestroyKey is asked of the script as the call destroy_auth_key.
+func (s *fakeSession) DestroyKey(ctx context.Context) error {
+	_, err := s.Invoke(ctx, &mt.DestroyAuthKeyRequest{})
+	return err
+}
+
+func newResponse(body []byte) *mtproto.Response { return mtproto.NewResponse(body) }
 func rpcErr(code int, typ string, arg int) error {
 	return &mtproto.RPCError{Code: code, Type: typ, Arg: arg}
 }

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,4 +70,29 @@ func (g *floodGates) left(s floodScope) (floodGate, time.Duration) {
 		delete(g.gates, s)
 	}
 	return gate, left
+}
+
+// restore closes the gates that waits of an earlier run hold. Reckoned from
+// now, they do not move if the clock is set meanwhile.
+func (g *floodGates) restore(waits []FloodWait) {
+	now := time.Now()
+	for _, w := range waits {
+		if left := min(w.Until.Sub(now), maxWaitSeconds*time.Second); left > 0 {
+			g.shut(floodScope{w.DC, w.Method}, left, &mtproto.RPCError{Method: w.Method, Code: 420, Type: w.Type})
+		}
+	}
+}
+
+// waits are those that hold a gate.
+func (g *floodGates) waits() (list []FloodWait) {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s, gate := range g.gates {
+		if gate.until.After(now) {
+			list = append(list, FloodWait{DC: s.dc, Method: s.method, Type: gate.err.Type, Until: gate.until.UTC()})
+		}
+	}
+	slices.SortFunc(list, func(a, b FloodWait) int { return a.Until.Compare(b.Until) })
+	return list
 }

@@ -77,12 +77,13 @@ func (g *guest) imported() {
 
 // checkLoggedIn is nil while an account is signed in.
 func (c *Client) checkLoggedIn() error {
+	in := c.LoggedIn() // before ended: that is set first
 	switch {
 	case c.closed():
 		return ErrClosed
 	case c.ended.Load():
 		return ErrLoggedOut
-	case !c.LoggedIn():
+	case !in:
 		return ErrNotLoggedIn
 	default:
 		return nil
@@ -105,13 +106,13 @@ func (c *Client) authorize(ctx context.Context, dc int) error {
 // becomeGuest makes a key with dc if there is none, and has the home DC vouch
 // for it. A key that dc has forgotten is replaced, once. Runs in the guest's flight.
 func (c *Client) becomeGuest(ctx context.Context, dc int) error {
-	endpoints, err := c.knowDC(ctx, dc, func() []mtproto.Endpoint { return c.dcs.ordinary(dc) })
-	if err != nil {
+	find := func() []mtproto.Endpoint { return c.dcs.ordinary(dc) }
+	if err := c.knowDC(ctx, dc, find); err != nil {
 		return err
 	}
 	for again := false; ; again = true {
 		key := c.keep.dc(dc).Key
-		err := c.vouch(ctx, dc, endpoints)
+		err := c.vouch(ctx, dc, find)
 		if again || !errors.Is(err, mtproto.ErrKeyUnknown) || errors.Is(err, ErrLoggedOut) {
 			return err
 		}
@@ -120,8 +121,8 @@ func (c *Client) becomeGuest(ctx context.Context, dc int) error {
 }
 
 // vouch brings the authorisation to dc.
-func (c *Client) vouch(ctx context.Context, dc int, endpoints []mtproto.Endpoint) error {
-	s, err := c.dialGuest(ctx, dc, endpoints)
+func (c *Client) vouch(ctx context.Context, dc int, find func() []mtproto.Endpoint) error {
+	s, err := c.dialGuest(ctx, dc, find)
 	if err != nil {
 		return fmt.Errorf("connect to DC %d: %w", dc, err)
 	}
@@ -135,8 +136,8 @@ func (c *Client) vouch(ctx context.Context, dc int, endpoints []mtproto.Endpoint
 }
 
 // dialGuest connects to dc without updates.
-func (c *Client) dialGuest(ctx context.Context, dc int, endpoints []mtproto.Endpoint) (session, error) {
-	o := c.options(dc, endpoints)
+func (c *Client) dialGuest(ctx context.Context, dc int, find func() []mtproto.Endpoint) (session, error) {
+	o := c.options(dc, find)
 	o.NoUpdates = true
 	return c.open(ctx, dc, o)
 }
@@ -171,14 +172,19 @@ func (c *Client) importAuthorization(ctx context.Context, from, to mtproto.Invok
 	return fmt.Errorf("import: %w", err)
 }
 
-// ReauthorizeDC is to be called after a 401 or AUTH_KEY_DUPLICATED on a file session of a DC. At a
-// guest DC it brings the authorisation there again, once for all who ask at
-// the same time; if that does not last it makes a new key, and at last fails
-// with ErrGuestAuth. At the home DC it finds out whether the account is signed
-// out (ErrLoggedOut). nil: get the file session anew and repeat.
-func (c *Client) ReauthorizeDC(ctx context.Context, dc int) error {
+// ReauthorizeDC is to be called after a 401 or AUTH_KEY_DUPLICATED, the cause,
+// on a file session of a DC. At a guest DC it brings the authorisation there
+// again, once for all who ask at the same time; if that does not last it makes
+// a new key, and at last fails with ErrGuestAuth. At the home DC it finds out
+// whether the account is signed out (ErrLoggedOut), which AUTH_KEY_DUPLICATED
+// means anywhere: the session is in use elsewhere too, and the server has
+// ended it. nil: get the file session anew and repeat.
+func (c *Client) ReauthorizeDC(ctx context.Context, dc int, cause error) error {
 	if err := c.checkLoggedIn(); err != nil {
 		return err
+	}
+	if react(cause) == loggedOut {
+		return c.endLogin(cause)
 	}
 	if dc == c.HomeDC() {
 		_, err := c.Self(ctx)

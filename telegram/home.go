@@ -123,11 +123,11 @@ func (c *Client) setHome(l line) error {
 // dialOrdinary makes a session for everything but files. The session of the
 // home DC gets updates, others do not.
 func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
-	endpoints := c.dcs.ordinary(dc)
-	if len(endpoints) == 0 {
+	find := func() []mtproto.Endpoint { return c.dcs.ordinary(dc) }
+	if len(find()) == 0 {
 		return nil, fmt.Errorf("%w %d", ErrUnknownDC, dc)
 	}
-	o := c.options(dc, endpoints)
+	o := c.options(dc, find)
 	o.PFS = c.cfg.PFS
 	o.OnUpdate = c.onUpdate
 	return c.open(ctx, dc, o)
@@ -137,8 +137,11 @@ func (c *Client) dialOrdinary(ctx context.Context, dc int) (session, error) {
 func (c *Client) onUpdate(body tl.Raw) {
 	if u := body.TypeID(); u == (&api.UpdateShort{}).TypeID() && len(body) >= 8 {
 		switch body[4:].TypeID() {
+		case api.UpdateLoginTokenID:
+			c.qrAccepted()
 		case (&api.UpdateConfig{}).TypeID(), (&api.UpdateDcOptions{}).TypeID():
 			c.config.expire()
+			c.troubles.listChanged()
 		}
 	}
 	if c.cfg.OnUpdate != nil {
@@ -153,7 +156,12 @@ func (c *Client) onUpdate(body tl.Raw) {
 // Errors: ErrNotLoggedIn, ErrLoggedOut, ErrUserOnly, ErrClosed, a wait that is
 // too long or any other *mtproto.RPCError, and those of package mtproto.
 func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, error) {
-	var t tries
+	return c.invoke(ctx, q, c.cfg.MaxFloodWait)
+}
+
+// invoke is Invoke with a limit of its own for flood waits.
+func (c *Client) invoke(ctx context.Context, q tl.Object, maxWait time.Duration) (*mtproto.Response, error) {
+	t := tries{maxWait: maxWait}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -165,7 +173,7 @@ func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, er
 		if err != nil {
 			return nil, err
 		}
-		if err := c.floods.pass(ctx, floodScope{l.dc, q.TypeName()}, c.cfg.MaxFloodWait); err != nil {
+		if err := c.floods.pass(ctx, floodScope{l.dc, q.TypeName()}, maxWait); err != nil {
 			return nil, err
 		}
 		resp, err := l.Invoke(ctx, q)
@@ -179,7 +187,10 @@ func (c *Client) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, er
 }
 
 // tries counts what was done about the errors of one call.
-type tries struct{ backOffs, floods, moves, configs, lines int }
+type tries struct {
+	backOffs, floods, moves, configs, lines int
+	maxWait                                 time.Duration // longest flood wait to obey
+}
 
 // once counts up *n, and reports false beyond the limit.
 func once(n *int, limit int) bool {
@@ -248,8 +259,13 @@ func (c *Client) giveUp(l line, err error, t *tries) error {
 func (c *Client) handleFlood(ctx context.Context, l line, method string, err error, t *tries) error {
 	rpc, _ := isRPC(err)
 	wait := floodPause(rpc.Arg)
-	if time.Duration(rpc.Arg)*time.Second > c.cfg.MaxFloodWait || !once(&t.floods, maxFloods) {
+	if rpc.Type != "SLOWMODE_WAIT" {
 		c.floods.shut(floodScope{l.dc, method}, wait, rpc)
+		if err := c.keep.updateNow(func(s *Session) { s.Waits = c.floods.waits() }); err != nil {
+			c.cfg.Log.Error("a wait is not kept for the next run", "err", err) // it holds in this one
+		}
+	}
+	if time.Duration(rpc.Arg)*time.Second > t.maxWait || !once(&t.floods, maxFloods) {
 		return err
 	}
 	c.cfg.Log.Info("waiting as the server asks", "method", method, "dc", l.dc, "wait", wait, "reason", rpc.Type)
@@ -259,15 +275,14 @@ func (c *Client) handleFlood(ctx context.Context, l line, method string, err err
 	if rpc.Type == "SLOWMODE_WAIT" {
 		return pause(ctx, wait)
 	}
-	c.floods.shut(floodScope{l.dc, method}, wait, rpc)
 	return nil
 }
 
 // confirmLogin asks once more who is signed in, since a 401 can be about one
 // method only. See core.telegram.org/api/errors#401-unauthorized.
 func (c *Client) confirmLogin(ctx context.Context, l line, err error) error {
-	if !c.LoggedIn() {
-		return fmt.Errorf("%w: %w", ErrNotLoggedIn, err)
+	if out := c.checkLoggedIn(); out != nil { // perhaps another call has found out meanwhile
+		return fmt.Errorf("%w: %w", out, err)
 	}
 	resp, again := l.Invoke(ctx, selfQuery())
 	if again == nil {

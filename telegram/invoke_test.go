@@ -197,6 +197,56 @@ func TestLongFloodWait(t *testing.T) {
 	})
 }
 
+// A wait outlives the client, whatever became of the call: the next one with
+// the same session sends nothing of the method inside it.
+func TestWaitsSurvive(t *testing.T) {
+	for _, seconds := range []int{1, 30, 3600, 86400} {
+		synctest.Test(t, func(t *testing.T) {
+			var until time.Time
+			f := &fakeTelegram{answer: func(call fakeCall) (tl.Object, error) {
+				if _, ok := call.q.(*api.MessagesGetChatsRequest); !ok {
+					return nil, nil
+				}
+				if until.IsZero() {
+					until = time.Now().Add(time.Duration(seconds) * time.Second)
+					return nil, rpcErr(420, "FLOOD_WAIT", seconds)
+				}
+				if left := time.Until(until); left > 0 {
+					t.Errorf("called %v before the end of a wait of %d s", left, seconds)
+				}
+				return &api.MessagesChats{}, nil
+			}}
+			store := new(MemorySession)
+			if err := store.Save(testSession()); err != nil {
+				t.Fatal(err)
+			}
+			keep := func(cfg *Config) { cfg.Session, cfg.MaxFloodWait = store, 48*time.Hour }
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			first := fakeClient(t, f, keep)
+			if _, err := mtproto.Call(ctx, first, &api.MessagesGetChatsRequest{}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got %v, want the caller's deadline", err)
+			}
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			second := fakeClient(t, f, keep)
+			if _, err := second.Self(t.Context()); err != nil || time.Now().After(until) {
+				t.Errorf("another method: %v at %v", err, time.Until(until))
+			}
+			if _, err := mtproto.Call(t.Context(), second, &api.MessagesGetChatsRequest{}); err != nil {
+				t.Errorf("after the wait: %v", err)
+			}
+			if late := time.Since(until); late > time.Second {
+				t.Errorf("answered %v after a wait of %d s, want 1s at most", late, seconds)
+			}
+			if err := second.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestCancelledWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTelegram{answer: func(call fakeCall) (tl.Object, error) {

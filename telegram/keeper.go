@@ -157,6 +157,14 @@ func (k *keeper) setAuthorized(id int, ok bool, importedAt time.Time) error {
 	})
 }
 
+// forget leaves nothing of the account but the tokens for its next login.
+func (k *keeper) forget(home int) error {
+	return k.updateNow(func(s *Session) {
+		*s = Session{Version: s.Version, Test: s.Test, HomeDC: home, FutureTokens: s.FutureTokens, DCs: make(map[int]DCSession)}
+		k.peers = newPeerCache(nil)
+	})
+}
+
 // learn takes peers from an answer.
 func (k *keeper) learn(peers []Peer) {
 	if len(peers) == 0 {

@@ -139,6 +139,7 @@ type User struct {
 	ID       int64  `json:"id"`
 	Name     string `json:"name,omitempty"`
 	Username string `json:"username,omitempty"` // without @
+	Phone    string `json:"phone,omitempty"`    // digits
 	Bot      bool   `json:"bot,omitempty"`
 	Premium  bool   `json:"premium,omitempty"`
 }
@@ -146,6 +147,6 @@ type User struct {
 func newUser(u *api.User) *User {
 	return &User{
 		ID: u.ID, Name: fullName(u), Username: firstName(u.Username.Value, u.Usernames),
-		Bot: u.Bot, Premium: u.Premium,
+		Phone: u.Phone.Value, Bot: u.Bot, Premium: u.Premium,
 	}
 }

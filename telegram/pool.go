@@ -49,6 +49,21 @@ func (p *filePool) slot(k slotKey) (*slot, error) {
 	return s, nil
 }
 
+// alive lists the sessions that live, with all but CDN DCs.
+func (p *filePool) alive() (list []line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, s := range p.slots {
+		if k.cdn {
+			continue
+		}
+		if l := s.get(); l != nil {
+			list = append(list, line{l, k.dc})
+		}
+	}
+	return list
+}
+
 // take removes the slots that match, and ends their sessions.
 func (p *filePool) take(match func(slotKey) bool) {
 	p.mu.Lock()
@@ -129,6 +144,24 @@ func (s *slot) close() {
 // errDropped: the slot was dropped while its session was being made.
 var errDropped = fmt.Errorf("telegram: session dropped: %w", mtproto.ErrClosed)
 
+// crowds has the crowd that the sessions of each DC share.
+type crowds struct {
+	mu  sync.Mutex
+	dcs map[int]*mtproto.Crowd
+}
+
+func (c *crowds) get(dc int) *mtproto.Crowd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dcs == nil {
+		c.dcs = make(map[int]*mtproto.Crowd)
+	}
+	if c.dcs[dc] == nil {
+		c.dcs[dc] = new(mtproto.Crowd)
+	}
+	return c.dcs[dc]
+}
+
 // FileSession is the n-th session (from 0) for files with a DC. It is made on
 // the first call for it, with the account signed in at that DC, and made anew
 // once it has died. Sessions belong to the client: do not close them. Uploads
@@ -169,12 +202,12 @@ func (c *Client) dialFiles(ctx context.Context, dc int, use Use) (session, error
 		if err := c.authorize(ctx, dc); err != nil {
 			return nil, err
 		}
-		endpoints, err := c.knowDC(ctx, dc, func() []mtproto.Endpoint { return c.dcs.files(dc, use) })
-		if err != nil {
+		find := func() []mtproto.Endpoint { return c.dcs.files(dc, use) }
+		if err := c.knowDC(ctx, dc, find); err != nil {
 			return nil, err
 		}
 		key := c.keep.dc(dc).Key
-		s, err := c.dialGuest(ctx, dc, endpoints)
+		s, err := c.dialGuest(ctx, dc, find)
 		if again || !errors.Is(err, mtproto.ErrKeyUnknown) {
 			return s, err
 		}

@@ -72,24 +72,26 @@ func TestGuestAuthorisedOnce(t *testing.T) {
 
 func TestFileSessionEndpoints(t *testing.T) {
 	f := &fakeTelegram{options: []api.DcOption{
+		{ID: 2, IPAddress: "2001:db8::2", Port: 443, Ipv6: true, ThisPortOnly: true},
 		{ID: 2, IPAddress: "198.51.100.2", Port: 443},
-		{ID: 2, IPAddress: "2001:db8::2", Port: 443, Ipv6: true},
-		{ID: 2, IPAddress: "198.51.100.22", Port: 443, MediaOnly: true},
-		{ID: 2, IPAddress: "198.51.100.23", Port: 443, Secret: bytes.Repeat([]byte{0xee}, 20)}, // fake TLS: not known
-		{ID: 5, IPAddress: "198.51.100.5", Port: 80, MediaOnly: true},
+		{ID: 2, IPAddress: "198.51.100.3", Port: 443, ThisPortOnly: true, Static: true, Secret: append(bytes.Repeat([]byte{0xee}, 17), "a.example"...)},
+		{ID: 2, IPAddress: "198.51.100.22", Port: 443, MediaOnly: true, ThisPortOnly: true},
+		{ID: 2, IPAddress: "198.51.100.23", Port: 443, Secret: bytes.Repeat([]byte{0xee}, 17)}, // fake TLS without a domain
+		{ID: 5, IPAddress: "198.51.100.5", Port: 80, MediaOnly: true, ThisPortOnly: true},
 		{ID: 20000, IPAddress: "198.51.100.9", Port: 80},
 		{ID: 2, IPAddress: "example.com", Port: 80},
 		{ID: 2, IPAddress: "198.51.100.2", Port: 0},
 	}}
 	client := fakeClient(t, f, nil)
+	const ordinary = "198.51.100.2:443 [2001:db8::2]:443 198.51.100.3:443 198.51.100.2:80 198.51.100.2:5222 192.0.2.2:443"
 	for _, c := range []struct {
 		name string
 		got  []mtproto.Endpoint
 		want string
 	}{
-		{"home", client.dcs.ordinary(2), "198.51.100.2:443 [2001:db8::2]:443 192.0.2.2:443"},
+		{"home", client.dcs.ordinary(2), ordinary},
 		{"download at home", client.dcs.files(2, Download), "198.51.100.22:443"},
-		{"upload", client.dcs.files(2, Upload), "198.51.100.2:443 [2001:db8::2]:443 192.0.2.2:443"},
+		{"upload", client.dcs.files(2, Upload), ordinary},
 		{"of the file alone", client.dcs.files(4, Download), "192.0.2.44:443"},
 		{"ordinary at a DC of media-only ones", client.dcs.ordinary(5), "198.51.100.5:80"},
 		{"CDN", client.dcs.cdn(203), "192.0.2.203:443"},
@@ -105,6 +107,18 @@ func TestFileSessionEndpoints(t *testing.T) {
 		if got := strings.Join(list, " "); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// Behind SOCKS5 stable addresses come first: the proxy may allow no others.
+func TestStaticEndpoints(t *testing.T) {
+	d := &directory{static: true}
+	d.setOptions([]api.DcOption{
+		{ID: 2, IPAddress: "198.51.100.2", Port: 443, ThisPortOnly: true},
+		{ID: 2, IPAddress: "198.51.100.3", Port: 443, ThisPortOnly: true, Static: true},
+	})
+	if list := d.ordinary(2); list[0].Address != "198.51.100.3:443" || len(list) != 2 {
+		t.Errorf("got %v", list)
 	}
 }
 
@@ -227,7 +241,7 @@ func TestReauthorizeDC(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
-				if err := client.ReauthorizeDC(t.Context(), 4); err != nil {
+				if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil {
 					t.Errorf("reauthorise: %v", err)
 				}
 			})
@@ -237,18 +251,18 @@ func TestReauthorizeDC(t *testing.T) {
 			t.Errorf("ten 401s together: %d imports, same key %v; want 2, true", imports(), key() == first)
 		}
 		time.Sleep(time.Minute)
-		if err := client.ReauthorizeDC(t.Context(), 4); err != nil || imports() != 3 || key() == first {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil || imports() != 3 || key() == first {
 			t.Errorf("again: %v, %d imports, same key %v; want 3 imports and a new key", err, imports(), key() == first)
 		}
 		time.Sleep(time.Minute)
-		if err := client.ReauthorizeDC(t.Context(), 4); !errors.Is(err, ErrGuestAuth) || imports() != 3 {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); !errors.Is(err, ErrGuestAuth) || imports() != 3 {
 			t.Errorf("and again: %v, %d imports; want ErrGuestAuth and no more", err, imports())
 		}
 		time.Sleep(reauthWindow)
-		if err := client.ReauthorizeDC(t.Context(), 4); err != nil || imports() != 4 {
+		if err := client.ReauthorizeDC(t.Context(), 4, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil || imports() != 4 {
 			t.Errorf("much later: %v, %d imports; want another try", err, imports())
 		}
-		if err := client.ReauthorizeDC(t.Context(), 2); err != nil {
+		if err := client.ReauthorizeDC(t.Context(), 2, rpcErr(401, "AUTH_KEY_UNREGISTERED", 0)); err != nil {
 			t.Errorf("at home, still signed in: %v", err)
 		}
 	})

@@ -28,8 +28,25 @@ type Session struct {
 	User *User `json:"user,omitempty"`
 	// DCs are the data centers that keys were made with, by DC id.
 	DCs map[int]DCSession `json:"dcs,omitempty"`
+	// Pending is a login that is not finished: nil if there is none.
+	Pending *PendingLogin `json:"pending,omitempty"`
+	// FutureTokens spare later logins their code, the newest last, 20 at most.
+	// They outlive the login that they come from.
+	FutureTokens []SecretBytes `json:"future_tokens,omitempty"`
 	// Peers are the chats that the account has met, with their access hashes.
 	Peers []Peer `json:"peers,omitempty"`
+	// Servers is what was learned of the servers' addresses, nil for nothing.
+	Servers *Servers `json:"servers,omitempty"`
+	// Waits are the flood waits that were not over: a restart does not end them.
+	Waits []FloodWait `json:"waits,omitempty"`
+}
+
+// A FloodWait is a time in which a method must not be called at a DC.
+type FloodWait struct {
+	DC     int       `json:"dc"`
+	Method string    `json:"method"`
+	Type   string    `json:"type"` // what the server said: "FLOOD_WAIT"
+	Until  time.Time `json:"until"`
 }
 
 // A DCSession is what is kept of one DC.
@@ -72,6 +89,9 @@ func (s *Session) clone() *Session {
 	c := *s
 	c.DCs = maps.Clone(s.DCs)
 	c.Peers = slices.Clone(s.Peers)
+	c.Waits = slices.Clone(s.Waits)
+	c.FutureTokens = slices.Clone(s.FutureTokens)
+	// Servers is replaced as a whole, never changed.
 	if s.User != nil {
 		u := *s.User
 		c.User = &u

@@ -205,21 +205,18 @@ func (d *download) keepHashes(hashes []api.FileHash) error {
 	return nil
 }
 
-// askMaster asks the file's own DC about its CDN. These calls are few; a wait
-// that the server asks for sends the file back to its own DC.
+// askMaster asks the file's own DC about its CDN. A wait is not waited out,
+// since the caller holds a buffer: it sends the file back to its own DC.
 func (d *download) askMaster(ctx context.Context, s scheduler.Send, c cdnState, method string, ask func(Session) error) error {
-	d.mu.Lock()
-	route := d.masterRouteLocked()
-	d.mu.Unlock()
-	m, err := d.run.session(ctx, route, s.Conn)
-	if err == nil {
-		err = ask(m)
-	}
+	route := d.route()
+	route.Method = method
+	err := d.run.aside(ctx, route, s.Conn, ask)
 	var rpc *mtproto.RPCError
+	var held *heldError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &rpc) && (rpc.Code == 400 || rpc.Code == 420):
+	case errors.As(err, &held), errors.As(err, &rpc) && (rpc.Code == 400 || rpc.Code == 420):
 		return d.leaveCDN(c.token, fmt.Errorf("%s: %w", method, err))
 	default:
 		return d.cdnTrouble(ctx, fmt.Errorf("%s: %w", method, err))

@@ -90,6 +90,13 @@ func (d *download) masterRouteLocked() scheduler.Route {
 	return scheduler.Route{DC: d.file.DC, Use: scheduler.Download, Method: getFileMethod}
 }
 
+// moved takes in where the file is now.
+func (d *download) moved(dc int) {
+	d.mu.Lock()
+	d.file.DC = dc
+	d.mu.Unlock()
+}
+
 var getFileMethod = (*api.UploadGetFileRequest)(nil).TypeName()
 
 // check refuses what must not, or cannot, be fetched.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +150,9 @@ func TestWrongLengths(t *testing.T) {
 					return
 				}
 				f := b.failed(report)
+				if most := map[error]int{ErrShort: 3, ErrLong: 1}[tt.want]; times != most {
+					t.Errorf("asked %d times, want %d", times, most)
+				}
 				if !errors.Is(f.Err, tt.want) || f.ID != 1 || report.FilesDone != 1 {
 					t.Errorf("failed: %d, %v; want 1, %v, and the other done", f.ID, f.Err, tt.want)
 				}
@@ -199,6 +203,32 @@ func TestFileFailsAlone(t *testing.T) {
 	})
 }
 
+// What came just before a file failed is marked too, and not fetched again.
+func TestFailureKeepsParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const parts = 8
+		b := newBench(t)
+		b.opts.PartSize = 128 << 10
+		size := int64(parts * b.opts.PartSize)
+		b.add(1, int(size), 2)
+		// The last part is asked for a moment after the others have come.
+		b.opts.Limits = func(time.Time) (Limits, time.Time) { return Limits{Requests: 20}, time.Time{} }
+		b.hook = func(r request) (tl.Object, error, bool) {
+			if q := r.q.(*api.UploadGetFileRequest); q.Offset == size-int64(b.opts.PartSize) {
+				return nil, rpcError(400, "FILE_ID_INVALID", "upload.getFile"), true
+			}
+			return nil, nil, false
+		}
+		if report, err := b.download(b.all()); err != nil || len(report.Failed) != 1 {
+			t.Fatalf("%v, %d files failed; want 1", err, len(report.Failed))
+		}
+		b.hook = nil
+		if report := b.mustDownload(); report.Parts != 1 || report.Done[0].ResumedBytes != size*(parts-1)/parts {
+			t.Errorf("%d bytes resumed, %d parts received; want all but one, and that", report.Done[0].ResumedBytes, report.Parts)
+		}
+	})
+}
+
 // A moved file (faults 13) is followed, and no byte is fetched twice.
 func TestFileMigrate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -207,6 +237,36 @@ func TestFileMigrate(t *testing.T) {
 		report := b.mustDownload()
 		if report.BytesReceived != 12*mib || report.BytesResent != 0 {
 			t.Errorf("received %d, resent %d", report.BytesReceived, report.BytesResent)
+		}
+	})
+}
+
+// A file that moves while it is fetched: what is under way is refused and asked
+// for at the other DC, what has come is kept, and the old DC is left alone.
+func TestFileMovesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f := b.add(1, 24*mib, 2)
+		var moved time.Time
+		asked := 0
+		b.hook = func(r request) (tl.Object, error, bool) {
+			n, _ := part(r, 1)
+			switch asked++; {
+			case asked == 9:
+				b.mu.Lock()
+				f.dc, moved = 5, r.at
+				b.mu.Unlock()
+			case asked > 9 && r.dc == 2 && r.at.After(moved.Add(2*b.latency)):
+				t.Errorf("part %d was asked for at the old DC after %v", n, r.at.Sub(moved))
+			}
+			return nil, nil, false
+		}
+		report := b.mustDownload()
+		if report.BytesReceived != 24*mib || report.BytesResent != 0 || report.Parts != 24 {
+			t.Errorf("received %d bytes in %d parts, %d bytes again; want each once", report.BytesReceived, report.Parts, report.BytesResent)
+		}
+		if asked > 24+10 {
+			t.Errorf("%d requests for 24 parts", asked)
 		}
 	})
 }
@@ -281,27 +341,47 @@ func TestFloodWaitSurvives(t *testing.T) {
 	})
 }
 
-// Server trouble (faults 6): repeated at most 8 times, then the file fails.
+// Server trouble (faults 6): repeated at most 8 times, at moments that differ
+// from file to file, then the file fails, and others go on.
 func TestServerTrouble(t *testing.T) {
-	for _, message := range []string{"Timedout", "INTERDC_2_CALL_ERROR"} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
-			b.add(1, 10, 2)
-			fail := 8
-			b.hook = func(request) (tl.Object, error, bool) {
-				if fail--; fail < 0 {
-					return nil, nil, false
+	for _, answer := range []error{
+		rpcError(-503, "Timedout", "upload.getFile"), rpcError(500, "Timedout", "upload.getFile"),
+		rpcError(500, "RPC_CALL_FAIL", "upload.getFile"), rpcError(-500, "INTERDC_2_CALL_ERROR", "upload.getFile"),
+	} {
+		for _, times := range []int{8, 99} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.add(1, 10, 2)
+				b.add(2, 10, 2)
+				b.add(3, 10, 2)
+				asked := make(map[int64][]time.Duration)
+				start := time.Now()
+				b.hook = func(r request) (tl.Object, error, bool) {
+					id := r.q.(*api.UploadGetFileRequest).Location.(*api.InputDocumentFileLocation).ID
+					asked[id] = append(asked[id], r.at.Sub(start))
+					return nil, answer, id != 3 && len(asked[id]) <= times
 				}
-				return nil, rpcError(-503, message, "upload.getFile"), true
-			}
-			b.mustDownload()
-			b.add(2, 10, 2)
-			fail = 9
-			report, err := b.download(b.some(2))
-			if f := b.failed(report); err != nil || !f.Retryable {
-				t.Errorf("%v, %v; want a retryable failure", err, f.Err)
-			}
-		})
+				report, err := b.download(b.all())
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.checkDone(report)
+				if want := map[int]int{8: 3, 99: 1}[times]; report.FilesDone != want {
+					t.Errorf("%v %d times: %d files done, want %d", answer, times, report.FilesDone, want)
+				}
+				for _, f := range report.Failed {
+					if !f.Retryable || !errors.Is(f.Err, answer) {
+						t.Errorf("%v, retryable %v", f.Err, f.Retryable)
+					}
+				}
+				if len(asked[1]) != 9 || len(asked[2]) != 9 || len(asked[3]) != 1 {
+					t.Errorf("asked %d, %d, %d times; want 9, 9, 1", len(asked[1]), len(asked[2]), len(asked[3]))
+				}
+				if slices.Equal(asked[1], asked[2]) || asked[1][8] < 30*time.Second {
+					t.Errorf("asked at %v and at %v; want growing pauses with jitter", asked[1], asked[2])
+				}
+			})
+		}
 	}
 }
 
@@ -336,7 +416,7 @@ func TestLoggedOut(t *testing.T) {
 			}
 			return nil, nil, false
 		}
-		b.onReauth = func() error { return fmt.Errorf("%w: test", telegram.ErrLoggedOut) }
+		b.onReauth = func(error) error { return fmt.Errorf("%w: test", telegram.ErrLoggedOut) }
 		start := time.Now()
 		report, err := b.download(b.all())
 		if !errors.Is(err, telegram.ErrLoggedOut) || time.Since(start) > time.Second || len(report.Failed) != 0 {
@@ -401,24 +481,34 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// A late answer to a part that came meanwhile is not written, only counted.
+// A late answer to a part that came meanwhile is not written, only counted,
+// whether its file is still under way or over (faults 23).
 func TestLateAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.add(1, 2*mib, 2)
-		first := true
-		b.hook = func(r request) (tl.Object, error, bool) {
-			if n, ok := part(r, 1); !ok || n != 1 || !first {
-				return nil, nil, false
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			b.add(1, 12*mib, 2)
+			if slow { // the late answer comes after 40 s
+				b.opts.Limits = func(time.Time) (Limits, time.Time) { return Limits{Down: mib / 5}, time.Time{} }
 			}
-			first = false
-			return uploadFile(make([]byte, mib)), errLate, true
-		}
-		report := b.mustDownload()
-		if report.PartsRepeated > 1 || report.Parts > 3 {
-			t.Errorf("%+v", report.Counters)
-		}
-	})
+			first := true
+			b.hook = func(r request) (tl.Object, error, bool) {
+				if n, ok := part(r, 1); !ok || n != 1 || !first {
+					return nil, nil, false
+				}
+				first = false
+				return uploadFile(make([]byte, mib)), errLate, true
+			}
+			start := time.Now()
+			report := b.mustDownload()
+			if report.Parts != 13 || report.PartsRepeated != 1 || report.BytesResent != mib {
+				t.Errorf("slow %v: %+v; want 13 parts, one of them a second time", slow, report.Counters)
+			}
+			if took := time.Since(start); slow != (took > 45*time.Second) {
+				t.Errorf("slow %v: took %v", slow, took)
+			}
+		})
+	}
 }
 
 // An existing file is never replaced.

@@ -64,6 +64,12 @@ func (r *run) react(ctx context.Context, s scheduler.Send, err error) verdict {
 		dial    *dialError
 		answer  *answerError
 	)
+	// A wait holds, also if nobody waits for the part any more.
+	if errors.As(err, &rpc) && isWait(rpc) && !errors.As(err, &reroute) && !errors.Is(err, errServer) {
+		return verdict{failure: scheduler.Failure{
+			Kind: scheduler.Flood, Wait: waitOf(rpc), Premium: isPremium(rpc), Route: s.Route, Err: err,
+		}}
+	}
 	switch {
 	case ctx.Err() != nil: // cancelled: whoever did that knows what follows
 		return failure(scheduler.Again)
@@ -73,11 +79,11 @@ func (r *run) react(ctx context.Context, s scheduler.Send, err error) verdict {
 		return verdict{failure: scheduler.Failure{Kind: scheduler.Moved, Route: reroute.to, Err: err}}
 	case errors.Is(err, errAgain):
 		return failure(scheduler.Again)
-	case errors.Is(err, errServer):
+	case errors.Is(err, errServer), errors.Is(err, mtproto.ErrRefused):
 		return failure(scheduler.Trouble)
 	case errors.As(err, &rpc):
 		return r.reactRPC(ctx, s, rpc, err)
-	case errors.Is(err, ErrShort), errors.As(err, &answer):
+	case errors.Is(err, ErrShort), errors.As(err, &answer), errors.Is(err, mtproto.ErrBadAnswer):
 		return failure(scheduler.BadAnswer)
 	case errors.Is(err, ErrLong), errors.Is(err, ErrChanged), errors.Is(err, telegram.ErrUnknownDC), errors.Is(err, telegram.ErrGuestAuth):
 		return verdict{file: err}
@@ -99,11 +105,8 @@ func (r *run) reactRPC(ctx context.Context, s scheduler.Send, rpc *mtproto.RPCEr
 		f.Route.DC = rpc.Arg
 	case strings.HasPrefix(rpc.Type, "FILE_REFERENCE_"):
 		f.Kind = scheduler.Stale
-	case isWait(rpc):
-		f.Kind, f.Wait = scheduler.Flood, time.Duration(rpc.Arg)*time.Second
-		f.Premium = rpc.Type == "FLOOD_PREMIUM_WAIT"
-	case rpc.Code == 401:
-		if err := r.tg.ReauthorizeDC(ctx, s.Route.DC); err != nil && ctx.Err() == nil {
+	case rpc.Code == 401 || rpc.Type == "AUTH_KEY_DUPLICATED":
+		if err := r.tg.ReauthorizeDC(ctx, s.Route.DC, rpc); err != nil && ctx.Err() == nil {
 			if endsRun(err) {
 				return verdict{run: err}
 			}
@@ -118,17 +121,21 @@ func (r *run) reactRPC(ctx context.Context, s scheduler.Send, rpc *mtproto.RPCEr
 	return verdict{failure: f}
 }
 
-// isWait reports whether the error names a time to wait.
+// isWait reports whether the error names a time to wait, waitOf how long it is
+// believed to be, isPremium whether it is one that Premium accounts do not get.
 func isWait(rpc *mtproto.RPCError) bool {
 	return rpc.Code == 420 && strings.HasSuffix(rpc.Type, "_WAIT") && rpc.Arg > 0
 }
 
+func waitOf(rpc *mtproto.RPCError) time.Duration {
+	d, _ := rpc.Wait()
+	return d
+}
+
+func isPremium(rpc *mtproto.RPCError) bool { return rpc.Type == "FLOOD_PREMIUM_WAIT" }
+
 // endsRun reports whether nothing of the account works any more.
 func endsRun(err error) bool {
-	var rpc *mtproto.RPCError
-	if errors.As(err, &rpc) && rpc.Type == "AUTH_KEY_DUPLICATED" {
-		return true
-	}
 	return errors.Is(err, telegram.ErrLoggedOut) || errors.Is(err, telegram.ErrNotLoggedIn) ||
 		errors.Is(err, telegram.ErrClosed)
 }

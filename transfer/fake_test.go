@@ -36,6 +36,7 @@ type fake struct {
 	files    map[int64]*fakeFile
 	requests []request
 	buffers  int // responses that are not released
+	most     int // as many buffers as there were at a time
 	refresh  [][]int
 	reauths  int
 	dropped  int
@@ -50,7 +51,7 @@ type fake struct {
 	hookMu      sync.Mutex
 	onRefresh   func(ids []int) (map[int][]telegram.File, error)
 	onCDN       func(dc int) error
-	onReauth    func() error
+	onReauth    func(cause error) error
 	onSend      func(u telegram.Uploaded) error
 	onCDNAnswer func(data []byte) // may spoil what a CDN sends
 }
@@ -134,12 +135,12 @@ func (f *fake) CDNSession(_ context.Context, dc, n int) (Session, error) {
 	return fakeSession{f, dc, true, telegram.Download, n}, nil
 }
 
-func (f *fake) ReauthorizeDC(context.Context, int) error {
+func (f *fake) ReauthorizeDC(_ context.Context, _ int, cause error) error {
 	f.mu.Lock()
 	f.reauths++
 	f.mu.Unlock()
 	if f.onReauth != nil {
-		return f.onReauth()
+		return f.onReauth(cause)
 	}
 	return nil
 }
@@ -191,17 +192,6 @@ func (f *fake) SendUploaded(ctx context.Context, _ telegram.Peer, u telegram.Upl
 	return len(f.sent), telegram.File{ID: int64(len(f.sent))}, nil
 }
 
-func nap(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 type fakeSession struct {
 	f    *fake
 	dc   int
@@ -242,6 +232,7 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 	}
 	s.f.mu.Lock()
 	s.f.buffers++
+	s.f.most = max(s.f.most, s.f.buffers)
 	s.f.mu.Unlock()
 	return &fakeResponse{f: s.f, body: tl.Marshal(answer)}, nil
 }
@@ -268,6 +259,11 @@ func (r *fakeResponse) Release() {
 
 func rpcError(code int, message, method string) error {
 	return mtproto.ParseRPCError(code, message, method)
+}
+
+// waitError is what a server answers that wants a wait.
+func waitError(d time.Duration) error {
+	return rpcError(420, fmt.Sprintf("FLOOD_WAIT_%d", int(d.Seconds())), "upload.getFile")
 }
 
 func (f *fake) serve(r request) (tl.Object, error) {
@@ -298,8 +294,11 @@ func (f *fake) serve(r request) (tl.Object, error) {
 	case *api.UploadGetCdnFileHashesRequest:
 		return hashVector(hashesOf(f.byToken(q.FileToken).data, q.Offset)), nil
 	case *api.UploadGetFileHashesRequest:
-		loc := q.Location.(*api.InputDocumentFileLocation)
-		return hashVector(hashesOf(f.files[loc.ID].data, q.Offset)), nil
+		file := f.files[q.Location.(*api.InputDocumentFileLocation).ID]
+		if file.dc != r.dc {
+			return nil, rpcError(303, fmt.Sprintf("FILE_MIGRATE_%d", file.dc), name)
+		}
+		return hashVector(hashesOf(file.data, q.Offset)), nil
 	case *api.UploadSaveFilePartRequest:
 		f.save(q.FileID, int(q.FilePart), q.Bytes)
 		return boolTrue{}, nil
@@ -439,6 +438,16 @@ func (b *bench) some(ids ...int64) iter.Seq2[Download, error] {
 
 func (b *bench) download(files iter.Seq2[Download, error]) (*Report, error) {
 	return NewFor(b, b.opts).Download(b.t.Context(), files)
+}
+
+// stopAt runs a download for a time.
+func (b *bench) stopAt(d time.Duration) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), d)
+	defer cancel()
+	if _, err := NewFor(b, b.opts).Download(ctx, b.all()); !errors.Is(err, context.DeadlineExceeded) {
+		b.t.Fatalf("interrupted run: %v", err)
+	}
 }
 
 // mustDownload fails the test unless every file is done.

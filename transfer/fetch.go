@@ -2,10 +2,12 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
 	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/scheduler"
 	"github.com/tghaul/haul/tl/api"
 )
@@ -71,6 +73,10 @@ func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) 
 	d.mu.Unlock()
 	resp, err := conn.Invoke(ctx, q)
 	if err != nil {
+		var rpc *mtproto.RPCError
+		if errors.As(err, &rpc) && rpc.Type == "FILE_MIGRATE" {
+			d.moved(rpc.Arg)
+		}
 		return nil, err
 	}
 	answer, err := decode(q, resp.Body())

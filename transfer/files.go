@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/scheduler"
 )
 
@@ -106,8 +107,13 @@ func (r *run) opened(e *entry, o opened, err error) {
 		Header: header("file_started", time.Now()), ID: info.id, Path: info.path, Size: info.size,
 		DC: info.dc, ResumedBytes: o.resumed,
 	})
-	r.feed(scheduler.Ready{File: e.id, Parts: o.parts})
+	if !r.refresh.holds(e, o.parts) {
+		r.feed(scheduler.Ready{File: e.id, Parts: o.parts})
+	}
 }
+
+// maxStale bounds the refreshes of a file that is only to be verified.
+const maxStale = 3
 
 // complete starts the finisher of a file.
 func (r *run) complete(e *entry) {
@@ -130,6 +136,10 @@ func (r *run) fileFinished(e *entry, res FileResult, err error) {
 		r.queueAgain(e)
 	case errors.As(err, &loss):
 		r.lost(e, loss)
+	case errors.Is(err, errStale) && e.stale < maxStale:
+		e.stale++
+		e.finishing = true
+		r.refresh.want(e)
 	case err != nil && endsRun(err):
 		r.fail(err)
 	case err != nil:
@@ -234,6 +244,7 @@ func (r *run) fileFailed(e *entry, err error) {
 		Error: err.Error(), Retryable: res.Retryable,
 	})
 	r.bytesOver += info.size
+	e.unmarked = e.moved > 0
 	r.end(e)
 }
 
@@ -261,13 +272,37 @@ func (r *run) unuse(e *entry) {
 	}
 	switch {
 	case e.over:
-		e.close()
-		if e.isOpen {
-			<-r.opens
-		}
+		r.closeJob(e)
 	case e.again && r.fatal == nil:
 		e.again = false
 		r.leave(e)
 		r.enqueue(e, again)
+	}
+}
+
+// closeJob closes a file that is over. What was written of one that has failed
+// is synced and marked before.
+func (r *run) closeJob(e *entry) {
+	if e.unmarked && r.winding {
+		r.unclosed = append(r.unclosed, e)
+		return
+	}
+	if e.unmarked {
+		e.unmarked = false
+		e.users++
+		r.tasks.Go(func() {
+			err := r.commits.wait(nil, func(*checkpoint.Batch) {})
+			r.post(func() {
+				if err != nil {
+					r.fail(err)
+				}
+				r.unuse(e)
+			})
+		})
+		return
+	}
+	e.close()
+	if e.isOpen {
+		<-r.opens
 	}
 }

@@ -26,9 +26,10 @@ func (r *run) remember(now time.Time) error {
 		return err
 	}
 	for _, w := range waits {
-		scope := scheduler.Scope{DC: w.DC, Method: w.Method}
-		r.core.Handle(now, scheduler.Hold{Scope: scope, Until: w.Until, Premium: w.Premium})
-		r.held[scope] = w.Until
+		// Reckoned from now, it does not move if the clock is set meanwhile.
+		scope, until := scheduler.Scope{DC: w.DC, Method: w.Method}, now.Add(w.Until.Sub(now))
+		r.core.Handle(now, scheduler.Hold{Scope: scope, Until: until, Premium: w.Premium})
+		r.asides.hold(scope, until)
 	}
 	limits, err := r.o.Checkpoint.Limits()
 	if err != nil {
@@ -48,7 +49,7 @@ func (r *run) remember(now time.Time) error {
 // heldTooLong is the error of a run that needs a route which an earlier run has
 // found closed for longer than is waited; nil if it is not.
 func (r *run) heldTooLong(route scheduler.Route) error {
-	left := time.Until(r.held[scheduler.Scope{DC: route.DC, Method: route.Method}])
+	left := r.asides.left(route.Scope())
 	if r.o.MaxWait <= 0 || left <= r.o.MaxWait {
 		return nil
 	}
@@ -113,10 +114,16 @@ func (r *run) floodWait(w scheduler.Wait) {
 		Header: header("flood_wait", time.Now()), Scope: scopeName(w.Scope.DC, w.Scope.Method),
 		Seconds: w.For.Seconds(), Reason: reason, DC: w.Scope.DC, Method: w.Scope.Method,
 	})
-	r.commits.do(func(b *checkpoint.Batch) {
-		b.PutWait(checkpoint.Wait{DC: w.Scope.DC, Method: w.Scope.Method, Until: w.Until, Premium: w.Premium})
-	})
+	r.recordWait(w.Scope, w.Until, w.Premium)
 	if r.o.MaxWait > 0 && w.For > r.o.MaxWait {
 		r.fail(&WaitError{DC: w.Scope.DC, Method: w.Scope.Method, Wait: w.For})
 	}
+}
+
+// recordWait has a wait recorded, for the next run. A little is added, for what
+// becomes known of it without being told.
+func (r *run) recordWait(s scheduler.Scope, until time.Time, premium bool) {
+	r.commits.do(func(b *checkpoint.Batch) {
+		b.PutWait(checkpoint.Wait{DC: s.DC, Method: s.Method, Until: until.Add(scheduler.WaitSlack), Premium: premium})
+	})
 }

@@ -19,9 +19,9 @@ type attempt struct {
 }
 
 // feed tells the scheduler what happened and does what it answers. Events that
-// come of that follow. Once the run is stopped nothing new is begun.
+// come of that follow. Once the run is stopped, or done, nothing new is begun.
 func (r *run) feed(ev scheduler.Event) {
-	if r.fatal != nil {
+	if r.fatal != nil || r.winding {
 		return
 	}
 	if r.events != nil {
@@ -106,11 +106,14 @@ func (r *run) arrived(a *attempt, bytes int64) {
 	a.bytes = bytes
 	r.report.Parts++
 	r.report.BytesReceived += bytes
-	if r.fatal != nil {
+	switch {
+	case r.fatal != nil:
 		a.verdict <- false
-		return
+	case r.winding: // every file is over: another attempt has brought it
+		r.drop(a)
+	default:
+		r.feed(scheduler.Answered{Attempt: a.send.Attempt})
 	}
-	r.feed(scheduler.Answered{Attempt: a.send.Attempt})
 }
 
 // drop refuses a part that another attempt has brought before.
@@ -154,6 +157,8 @@ func (r *run) attemptFailed(a *attempt, v verdict) {
 	defer r.attemptOver(a)
 	e := a.entry
 	switch {
+	case r.fatal != nil && v.failure.Kind == scheduler.Flood: // the next run has to know
+		r.recordWait(v.failure.Route.Scope(), time.Now().Add(v.failure.Wait), v.failure.Premium)
 	case r.fatal != nil:
 	case v.run != nil:
 		r.fail(v.run)

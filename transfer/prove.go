@@ -146,23 +146,24 @@ func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 // in this run: there is another way to prove a part.
 func (d *download) askHashes(ctx context.Context, at int64, hashes map[int64]blockHash) error {
 	d.mu.Lock()
-	route, location := d.masterRouteLocked(), d.file.Location()
+	q := &api.UploadGetFileHashesRequest{Location: d.file.Location(), Offset: at}
 	d.mu.Unlock()
-	m, err := d.run.session(ctx, route, 0)
-	if err == nil {
-		q := &api.UploadGetFileHashesRequest{Location: location, Offset: at}
-		err = call(ctx, m, q, func(stated []api.FileHash) error {
+	route := d.route()
+	route.Method = q.TypeName()
+	err := d.run.aside(ctx, route, 0, func(m Session) error {
+		return call(ctx, m, q, func(stated []api.FileHash) error {
 			keepBlocks(hashes, stated, d.size)
 			return nil
 		})
-	}
+	})
 	var rpc *mtproto.RPCError
+	var held *heldError
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil, endsRun(err):
 		return err
-	case errors.As(err, &rpc) && isWait(rpc):
+	case errors.As(err, &held), errors.As(err, &rpc) && isWait(rpc):
 		d.run.noHashes.Store(true)
 	}
 	return fmt.Errorf("%w: %w", errNoHash, err)

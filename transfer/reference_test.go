@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
@@ -69,6 +70,89 @@ func TestReferencesExpireTogether(t *testing.T) {
 		if twice := len(ids) - len(slices.Compact(ids)); twice > 0 {
 			t.Errorf("%d messages were fetched twice", twice)
 		}
+	})
+}
+
+// 10,000 files, and all references expire in the middle (faults 11): besides
+// the requests that are under way at that moment, at most one call in a hundred
+// is more than it takes without that.
+func TestTenThousandReferences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10_000
+		b := newBench(t)
+		for id := range int64(n) {
+			b.add(id+1, 1, 1+int(id)%4)
+		}
+		var expired time.Time
+		b.hook = func(r request) (tl.Object, error, bool) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if len(b.requests) >= 500 && expired.IsZero() {
+				expired = r.at
+				for _, f := range b.files {
+					f.ref = "new"
+				}
+			}
+			return nil, nil, false
+		}
+		report, err := b.download(func(yield func(Download, error) bool) {
+			for id := range int64(n) {
+				b.mu.Lock()
+				f := b.files[id+1].File
+				f.FileReference = []byte(b.files[id+1].ref)
+				b.mu.Unlock()
+				if !yield(Download{File: f, Dir: b.root, Path: strconv.FormatInt(id, 10)}, nil) {
+					return
+				}
+			}
+		})
+		if err != nil || report.FilesDone != n {
+			t.Fatalf("%v, %d files done, want %d", err, report.FilesDone, n)
+		}
+		underway := 0 // for one way nobody can know, and for another nobody has heard
+		for _, r := range b.requests {
+			if d := r.at.Sub(expired); d > -b.latency && d < b.latency {
+				underway++
+			}
+		}
+		extra := len(b.requests) + len(b.refresh) - n
+		if extra == 0 || extra-underway > n/100 {
+			t.Errorf("%d calls more than files, %d of them refreshes, %d under way at that moment; want some, and %d at most besides those",
+				extra, len(b.refresh), underway, n/100)
+		}
+		t.Logf("%d calls more, %d of them refreshes, %d under way", extra, len(b.refresh), underway)
+	})
+}
+
+// A message is edited while its file is fetched (faults 12), and the new file
+// goes by the same name: it gets nothing of what was there of the old one.
+func TestEditedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 10*mib, 2)
+		other := b.add(2, 10*mib, 2)
+		other.Name, other.Origin = b.files[1].Name, b.files[1].Origin
+		b.onRefresh = func([]int) (map[int][]telegram.File, error) {
+			return map[int][]telegram.File{1: {other.File}}, nil
+		}
+		asked := 0
+		b.hook = func(r request) (tl.Object, error, bool) {
+			if asked++; asked == 6 {
+				b.mu.Lock()
+				b.files[1].ref = "gone"
+				b.mu.Unlock()
+			}
+			return nil, nil, false
+		}
+		report, err := b.download(b.some(1))
+		if f := b.failed(report); err != nil || !errors.Is(f.Err, ErrGone) || report.BytesReceived == 0 {
+			t.Fatalf("%v, %v, %d bytes; want ErrGone after some", err, f.Err, report.BytesReceived)
+		}
+		report, err = b.download(b.some(2))
+		if err != nil || report.FilesDone != 1 || report.BytesReceived != 10*mib {
+			t.Errorf("the new file: %v, %d done, %d bytes received; want all of it", err, report.FilesDone, report.BytesReceived)
+		}
+		b.checkDone(report)
 	})
 }
 

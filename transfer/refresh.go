@@ -19,6 +19,9 @@ const (
 	refreshDelay = 20 * time.Millisecond
 	// A reference that failed sooner than this did not die of age.
 	shortestLife = time.Minute
+	// massExpiry is how many files of a chat have to fail together for all
+	// references of it to be believed expired.
+	massExpiry = 4
 	// refreshAhead is after which share of the learned lifetime a reference
 	// is renewed without waiting for it to fail.
 	refreshAhead = 0.9
@@ -43,6 +46,8 @@ type chatRefresh struct {
 	peer    telegram.Peer
 	waiting []*entry // files that are paused for it
 	running bool
+	failed  int       // files whose reference had expired, since running was last false
+	expired time.Time // references given out until then are believed expired; zero: none
 	ahead   time.Time // references older than this are to be renewed before they fail; zero: none
 }
 
@@ -50,15 +55,38 @@ type chatRefresh struct {
 func (f *refresher) want(e *entry) {
 	if e.spare {
 		e.spare = false
-		f.run.feed(scheduler.Resume{File: e.id})
+		f.renewed(e)
 		return
 	}
 	if age := time.Since(e.born()); age >= shortestLife && (f.lifetime == 0 || age < f.lifetime) {
 		f.lifetime = age
 	}
 	c := f.chat(e)
+	switch c.failed++; {
+	case c.failed == massExpiry:
+		c.expired = time.Now()
+	case c.failed > massExpiry && e.born().After(c.expired):
+		c.expired = e.born()
+	}
 	c.waiting = append(c.waiting, e)
 	f.start(c)
+}
+
+// holds reports whether a file that is ready has to wait for a new reference,
+// since the one that it has is believed expired: when thousands expire
+// together, asking with each of them would be a call in vain for each.
+func (f *refresher) holds(e *entry, parts []scheduler.Part) bool {
+	if len(f.chats) == 0 || len(parts) == 0 {
+		return false
+	}
+	c := f.chat(e)
+	if e.born().After(c.expired) {
+		return false
+	}
+	e.held = parts
+	c.waiting = append(c.waiting, e)
+	f.start(c)
+	return true
 }
 
 // ahead renews the references of files under way that will soon be as old as
@@ -119,7 +147,7 @@ func (f *refresher) call(c *chatRefresh) {
 	c.waiting = c.waiting[len(waiting):]
 	batch := f.fill(slices.Clone(waiting), c, ahead)
 	if len(batch) == 0 || f.run.fatal != nil {
-		c.running = false
+		c.running, c.failed = false, 0
 		return
 	}
 	ids := make([]int, 0, len(batch))
@@ -209,13 +237,30 @@ func (f *refresher) done(c *chatRefresh, batch, waiting []*entry, files map[int]
 			fail = e.job.(*download).renew(files[e.info().origin.MessageID])
 		}
 		switch {
+		case e.held != nil: // if it does not help, the server will say so
+			f.renewed(e)
 		case !needed: // a file that has not asked fails, if at all, when it does
 		case fail != nil:
 			r.feed(scheduler.Abort{File: e.id})
 			r.fileFailed(e, fail)
 		default:
-			r.feed(scheduler.Resume{File: e.id})
+			f.renewed(e)
 		}
+	}
+}
+
+// renewed lets a file go on that has a new reference.
+func (f *refresher) renewed(e *entry) {
+	parts := e.held
+	e.held = nil
+	switch {
+	case parts != nil:
+		f.run.feed(scheduler.Ready{File: e.id, Parts: parts})
+	case e.finishing:
+		e.finishing = false
+		f.run.complete(e)
+	default:
+		f.run.feed(scheduler.Resume{File: e.id})
 	}
 }
 

@@ -139,7 +139,7 @@ func (d *download) provenByServer(ctx context.Context, damaged io.ReaderAt, part
 		return at
 	}
 	covered := make(map[int]int64) // bytes of a part that are good
-	err := d.eachHash(ctx, skip, func(from, to int64, sum []byte) error {
+	err := d.eachHash(ctx, d.freshHashes, skip, func(from, to int64, sum []byte) error {
 		good, err := matches(damaged, from, to, sum)
 		if err != nil || !good { // what cannot be read is not good
 			return nil //nolint:nilerr // it will be fetched

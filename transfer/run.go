@@ -85,7 +85,8 @@ type run struct {
 	admits   chan struct{} // a token for each file that is listed and not over
 	opens    chan struct{} // a token for each file that is open
 	finMu    sync.Mutex    // held while a Finished callback runs
-	sessions sync.Map      // every Session used, to count reconnects
+	sessions sync.Map      // every Session used, with its reconnects before
+	asides   asides
 	fs       func(*os.Root) fileSystem
 	durable  durables    // folders of the destinations
 	noHashes atomic.Bool // the server gives no hashes in this run any more
@@ -105,8 +106,9 @@ type run struct {
 	meter      meter
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
-	held       map[scheduler.Scope]time.Time // until when earlier runs were told to wait
-	limitsEnd  time.Time                     // when to ask for the user's limits again
+	limitsEnd  time.Time // when to ask for the user's limits again
+	winding    bool      // no task may be started any more
+	unclosed   []*entry  // to be closed when the committer has ended
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
@@ -128,7 +130,10 @@ type entry struct {
 	over  bool
 	// again says that it is queued again once no task uses the job.
 	again bool
-	full  error // not nil: it is opened only after a while, since there was no room
+	// unmarked says that the file has failed, and that parts of it may be
+	// written that the checkpoint does not know of.
+	unmarked bool
+	full     error // not nil: it is opened only after a while, since there was no room
 	// opens is how often it was opened, losses how often it was opened again
 	// since the disk had lost something.
 	opens, losses int
@@ -140,6 +145,13 @@ type entry struct {
 	// failed, so that a failure of the old one needs no other.
 	refAt time.Time
 	spare bool
+	// held are the parts of a file that waits for a new reference before it
+	// begins.
+	held []scheduler.Part
+	// finishing says that all parts are there, and finish has to be called
+	// again once the reference is renewed; stale is how often that was so.
+	finishing bool
+	stale     int
 }
 
 func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
@@ -153,7 +165,6 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 		opens:    make(chan struct{}, maxOpen),
 		files:    make(map[scheduler.FileID]*entry),
 		attempts: make(map[scheduler.AttemptID]*attempt),
-		held:     make(map[scheduler.Scope]time.Time),
 		started:  now,
 		core: scheduler.New(scheduler.Config{
 			Transfers: e.opts.Transfers, Connections: e.opts.Connections, Seed: uint64(now.UnixNano()),
@@ -227,33 +238,41 @@ func (r *run) finished() bool {
 // committer, so that what was written in the meantime is marked.
 func (r *run) windDown(background *sync.WaitGroup) {
 	r.recordLimits()
+	r.winding = true
 	r.stop(r.fatal)
-	idle := make(chan struct{})
-	background.Go(func() {
-		r.tasks.Wait()
-		r.commits.end()
-		close(idle)
-	})
-	for done := false; !done; {
-		select {
-		case f := <-r.inbox:
-			f()
-		case <-idle:
-			done = true
-		}
-	}
+	r.serveUntil(background, r.tasks.Wait)
+	// Only now, since what a task has posted last may want to be committed.
+	r.serveUntil(background, r.commits.end)
 	background.Wait()
 	for _, e := range r.files {
 		e.close()
+	}
+	for _, e := range r.unclosed {
+		e.close()
+	}
+}
+
+// serveUntil calls what is posted until wait has returned.
+func (r *run) serveUntil(background *sync.WaitGroup, wait func()) {
+	done := make(chan struct{})
+	background.Go(func() {
+		wait()
+		close(done)
+	})
+	for {
+		select {
+		case f := <-r.inbox:
+			f()
+		case <-done:
+			return
+		}
 	}
 }
 
 func (r *run) conclude() (*Report, error) {
 	r.report.Seconds = time.Since(r.started).Seconds()
-	r.sessions.Range(func(s, _ any) bool {
-		if s, ok := s.(interface{ Reconnects() int }); ok {
-			r.report.Reconnects += s.Reconnects()
-		}
+	r.sessions.Range(func(s, before any) bool {
+		r.report.Reconnects += reconnects(s) - before.(int)
 		return true
 	})
 	r.tellProgress()

@@ -22,8 +22,16 @@ func (r *run) session(ctx context.Context, route scheduler.Route, conn int) (Ses
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	r.sessions.Store(s, nil)
+	r.sessions.LoadOrStore(s, reconnects(s))
 	return s, nil
+}
+
+// reconnects is how often a session has made its connection anew.
+func reconnects(s any) int {
+	if s, ok := s.(interface{ Reconnects() int }); ok {
+		return s.Reconnects()
+	}
+	return 0
 }
 
 // dropSession has the connection of a part made anew.

@@ -22,8 +22,9 @@ type Telegram interface {
 	DropFileSession(dc int, use telegram.Use, n int)
 	// CDNSession is the n-th connection with a CDN DC.
 	CDNSession(ctx context.Context, dc int, n int) (Session, error)
-	// ReauthorizeDC is called after a 401; see telegram.Client.ReauthorizeDC.
-	ReauthorizeDC(ctx context.Context, dc int) error
+	// ReauthorizeDC is called after a 401, or AUTH_KEY_DUPLICATED; see
+	// telegram.Client.ReauthorizeDC.
+	ReauthorizeDC(ctx context.Context, dc int, cause error) error
 	// RefreshFiles fetches messages for the sake of new file references.
 	RefreshFiles(ctx context.Context, peer telegram.Peer, messageIDs []int) (map[int][]telegram.File, error)
 	// SendUploaded sends a message with an uploaded file.

@@ -18,6 +18,7 @@ import (
 	"github.com/gabriel-vasile/mimetype"
 
 	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/scheduler"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
@@ -317,6 +318,9 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if errors.As(err, &missing) {
 		return FileResult{}, u.lose(missing.Part)
 	}
+	if isSpoilt(err) && u.tries < manyMissing {
+		return FileResult{}, u.lose(0)
+	}
 	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
 		return FileResult{}, err
 	}
@@ -342,6 +346,13 @@ func (u *upload) lose(part int) error {
 	u.mu.Unlock()
 	u.run.commits.do(func(b *checkpoint.Batch) { b.Unsent(u.key, part) })
 	return errMore
+}
+
+// isSpoilt reports whether the server says that what it has of an upload is
+// not the file: all of it has to be sent again.
+func isSpoilt(err error) bool {
+	var rpc *mtproto.RPCError
+	return errors.As(err, &rpc) && (rpc.Type == "MD5_CHECKSUM_INVALID" || rpc.Type == "FILE_PARTS_INVALID")
 }
 
 // inputFile names the uploaded parts to the server.

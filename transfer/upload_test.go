@@ -241,6 +241,65 @@ func TestSendOnce(t *testing.T) {
 	})
 }
 
+// The answer is lost, and the next run comes when the parts are too old to be
+// believed in: they are sent again, and the message has the same random id.
+func TestSendOnceMuchLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		path, data := b.source("x", 3*mib)
+		lost := true
+		b.onSend = func(u telegram.Uploaded) error {
+			if !lost {
+				return nil
+			}
+			b.mu.Lock()
+			b.sent = append(b.sent, u)
+			b.sentTo[u.RandomID] = len(b.sent)
+			b.mu.Unlock()
+			return errors.New("connection lost, result unknown")
+		}
+		if report, err := b.upload(t.Context(), upTo(path)); err != nil || len(report.Failed) != 1 {
+			t.Fatalf("%v, %+v", err, report)
+		}
+		lost = false
+		time.Sleep(4 * time.Hour)
+		report, err := b.upload(t.Context(), upTo(path))
+		if err != nil || report.FilesDone != 1 || report.Parts != lenOf(int64(len(data))) || len(b.sent) != 1 {
+			t.Errorf("%v, %d files done, %d parts, %d messages; want 1, all parts, 1 message", err, report.FilesDone, report.Parts, len(b.sent))
+		}
+	})
+}
+
+// The server says that what it has is not the file: all of it is sent again,
+// and if it says so for ever, the file fails.
+func TestUploadSpoilt(t *testing.T) {
+	for _, name := range []string{"MD5_CHECKSUM_INVALID", "FILE_PARTS_INVALID"} {
+		for _, times := range []int{1, 99} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				path, data := b.source("x", 3*mib)
+				left := times
+				b.onSend = func(telegram.Uploaded) error {
+					if left--; left >= 0 {
+						return rpcError(400, name, "messages.sendMedia")
+					}
+					return nil
+				}
+				if times == 1 {
+					if report := b.mustUpload(data, upTo(path)); report.Parts != 2*lenOf(int64(len(data))) {
+						t.Errorf("%s: %d parts sent, want all of them twice", name, report.Parts)
+					}
+					return
+				}
+				report, err := b.upload(t.Context(), upTo(path))
+				if f := b.failed(report); err != nil || f.Err == nil || len(b.sent) != 0 || times-left > manyMissing {
+					t.Errorf("%s: %v, %v, %d messages, asked %d times", name, err, f.Err, len(b.sent), times-left)
+				}
+			})
+		}
+	}
+}
+
 // FILE_PART_X_MISSING (faults 48): that part is sent again; if too many are
 // missing, all of them.
 func TestPartsMissing(t *testing.T) {

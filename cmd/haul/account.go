@@ -4,22 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/cmd/haul/internal/vault"
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 )
 
 // An account is one account's place in the store, opened and locked, with a
 // connection to Telegram.
 type account struct {
+	name   string
 	store  *checkpoint.Store
 	vault  *vault.Vault
 	client *telegram.Client // nil while not connected
@@ -40,7 +44,7 @@ func storeDir(c *cli.Context) (string, error) {
 	return filepath.Join(dir, "haul"), nil
 }
 
-// Of a test environment nobody checks the app; elsewhere it must be the user's own.
+// At test servers of one's own nobody checks the app; elsewhere it must be the user's own.
 const (
 	testAppID   = 1
 	testAppHash = "00000000000000000000000000000000"
@@ -65,47 +69,48 @@ func openAccount(c *cli.Context) (*account, error) {
 
 // clientConfig is how the flags say to connect, but for what the account has.
 func clientConfig(c *cli.Context) (telegram.Config, error) {
-	if c.String("datacenters") == "" {
-		return telegram.Config{}, telegram.ErrNoDatacenters
+	var cfg telegram.Config
+	if err := network(c, &cfg); err != nil {
+		return cfg, err
 	}
-	datacenters, err := telegram.LoadDatacenters(c.String("datacenters"))
-	if err != nil {
-		return telegram.Config{}, usagef("%w", err)
+	cfg.AppID, cfg.AppHash = c.Int("app-id"), c.String("app-hash")
+	if cfg.AppID == 0 && cfg.Datacenters.Test && c.String("datacenters") != "" {
+		cfg.AppID, cfg.AppHash = testAppID, testAppHash
 	}
-	appID, appHash := c.Int("app-id"), c.String("app-hash")
-	if datacenters.Test && appID == 0 {
-		appID, appHash = testAppID, testAppHash
+	if cfg.AppID <= 0 || cfg.AppHash == "" {
+		return cfg, usagef("an app id and hash of your own are needed: sign in at https://my.telegram.org, choose " +
+			"\"API development tools\", make an app, and set HAUL_APP_ID and HAUL_APP_HASH (or --app-id and --app-hash) to what it shows")
 	}
-	if appID <= 0 || appHash == "" {
-		return telegram.Config{}, usagef("an app id and hash of your own are needed: get them at my.telegram.org, " +
-			"\"API development tools\", and set HAUL_APP_ID and HAUL_APP_HASH")
+	cfg.PFS, cfg.AppVersion, cfg.MaxFloodWait = c.Bool("pfs"), version, maxFlood(c)
+	cfg.OnFloodWait = func(method string, dc int, wait time.Duration) {
+		if !c.Bool("json") && !c.Bool("quiet") {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
+		}
 	}
-	return telegram.Config{
-		AppID: appID, AppHash: appHash, Datacenters: datacenters, PFS: c.Bool("pfs"), AppVersion: version, MaxFloodWait: maxFlood(c),
-		OnFloodWait: func(method string, dc int, wait time.Duration) {
-			if !c.Bool("json") && !c.Bool("quiet") {
-				_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
-			}
-		},
-	}, nil
+	return cfg, nil
 }
 
 // openStore opens the account that the flags name, without connecting.
 func openStore(c *cli.Context) (*account, error) {
-	name := c.String("account")
-	if !accountName.MatchString(name) {
-		return nil, usagef("--account %q: use letters, digits, - and _", name)
+	dir, err := storeDir(c)
+	if err != nil {
+		return nil, err
 	}
+	name, err := chosenAccount(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	return openNamed(c, dir, name)
+}
+
+// openNamed opens an account of the store, without connecting.
+func openNamed(c *cli.Context, store, name string) (*account, error) {
 	log, closeLog, err := logger(c)
 	if err != nil {
 		return nil, err
 	}
-	a := &account{log: log, closes: []func(){closeLog}}
-	dir, err := storeDir(c)
-	if err == nil {
-		err = a.open(c, filepath.Join(dir, "accounts", name))
-	}
-	if err != nil {
+	a := &account{name: name, log: log, closes: []func(){closeLog}}
+	if err := a.open(c, filepath.Join(store, "accounts", name)); err != nil {
 		a.close()
 		return nil, err
 	}
@@ -113,6 +118,30 @@ func openStore(c *cli.Context) (*account, error) {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %v\nhaul: it was set aside as %s; what is on disk will be looked through instead\n", why, path)
 	}
 	return a, nil
+}
+
+const (
+	chosenFile     = "account" // in the store: the account that accounts use has chosen
+	defaultAccount = "default"
+)
+
+// chosenAccount is the account to use: that of the flags, or else the chosen one.
+func chosenAccount(c *cli.Context, store string) (string, error) {
+	name, from := c.String("account"), "--account"
+	if name == "" {
+		b, err := os.ReadFile(filepath.Join(store, chosenFile))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return defaultAccount, nil
+		case err != nil:
+			return "", err
+		}
+		name, from = strings.TrimSpace(string(b)), filepath.Join(store, chosenFile)
+	}
+	if !accountName.MatchString(name) {
+		return "", usagef("%s %q: use letters, digits, - and _", from, name)
+	}
+	return name, nil
 }
 
 // dial connects the account, anew if it is connected.
@@ -125,6 +154,16 @@ func (a *account) dial(ctx context.Context, cfg telegram.Config) error {
 	}
 	a.client = client
 	return nil
+}
+
+// dialAnew is dial, also when the server has ended the login: the key of that
+// one is forgotten by the first try.
+func (a *account) dialAnew(ctx context.Context, cfg telegram.Config) error {
+	err := a.dial(ctx, cfg)
+	if errors.Is(err, telegram.ErrLoggedOut) || errors.Is(err, mtproto.ErrKeyUnknown) {
+		return a.dial(ctx, cfg)
+	}
+	return err
 }
 
 func (a *account) hangUp() {
@@ -167,6 +206,7 @@ func (a *account) close() {
 	for _, f := range a.closes {
 		f()
 	}
+	a.store, a.closes = nil, nil
 }
 
 // withAccount runs f with the account of the flags, signed in.
@@ -183,94 +223,4 @@ func withAccount(c *cli.Context, f func(ctx context.Context, a *account) error) 
 		return err
 	}
 	return f(c.Context, a)
-}
-
-func loginCommand() *cli.Command {
-	return &cli.Command{
-		Name: "login", Usage: "sign in", OnUsageError: usageError,
-		Description: "Signs in with the token of a bot. Other ways to sign in come later.\n\n" + importText + sealText + "Example:\n" +
-			"   haul --datacenters dc.json login -T bot --token 1:sim" + importExamples,
-		ArgsUsage: "[SESSION]",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Value: "bot", Usage: "how to sign in: bot or import", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
-			&cli.StringFlag{Name: "token", Usage: "token of the bot, from @BotFather", EnvVars: []string{"HAUL_TOKEN"}},
-			sealFlag(),
-		}, importFlags()...),
-		Action: func(c *cli.Context) error {
-			if err := applyCommandConfig(c); err != nil {
-				return err
-			}
-			switch {
-			case c.String("type") == "import":
-				return loginImport(c)
-			case c.String("type") != "bot":
-				return usagef("-T %s: want bot or import", c.String("type"))
-			case c.String("token") == "":
-				return usagef("--token or HAUL_TOKEN is needed")
-			}
-			a, err := openAccount(c)
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			if err := a.chooseSeal(c); err != nil {
-				return err
-			}
-			user, err := a.client.LoginBot(c.Context, c.String("token"))
-			if err != nil {
-				return err
-			}
-			if !c.Bool("quiet") && !c.Bool("json") {
-				_, err = fmt.Fprintf(c.App.Writer, "signed in as @%s (bot %d)\n", user.Username, user.ID)
-			}
-			return err
-		},
-	}
-}
-
-func accountsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "accounts", Usage: "list the accounts of the store", OnUsageError: usageError,
-		Description: "Example:\n   haul accounts\n   haul accounts export account.backup",
-		Subcommands: []*cli.Command{accountsExportCommand(), accountsImportCommand(), accountsSealCommand()},
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usagef("haul accounts %s: export, import and seal are possible", c.Args().First())
-			}
-			dir, err := storeDir(c)
-			if err != nil {
-				return err
-			}
-			entries, err := os.ReadDir(filepath.Join(dir, "accounts"))
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			for _, e := range entries {
-				if err := showAccount(c, filepath.Join(dir, "accounts", e.Name()), e.Name()); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-}
-
-func showAccount(c *cli.Context, dir, name string) error {
-	v, err := vault.Open(dir)
-	if err != nil {
-		return err
-	}
-	s, err := v.Load()
-	state := "not signed in"
-	if errors.Is(err, vault.ErrLocked) { // nobody is asked only to see a list
-		state, err = sealName(vault.Passphrase), nil
-	}
-	if err != nil {
-		return err
-	}
-	if s != nil && s.User != nil {
-		state = fmt.Sprintf("%d @%s, home DC %d", s.User.ID, s.User.Username, s.HomeDC)
-	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s\t%s\n", name, state)
-	return err
 }

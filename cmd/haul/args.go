@@ -15,9 +15,16 @@ func flagsFirst(app *cli.App, args []string) []string {
 	if at < 0 {
 		return args
 	}
-	cmd := app.Command(args[at])
+	cmd, first := app.Command(args[at]), at
 	if cmd == nil {
 		return args
+	}
+	for ; at+1 < len(args); at++ {
+		sub := slices.IndexFunc(cmd.Subcommands, func(s *cli.Command) bool { return s.HasName(args[at+1]) })
+		if sub < 0 {
+			break
+		}
+		cmd = cmd.Subcommands[sub]
 	}
 	var global, flags, rest []string
 	for i := at + 1; i < len(args); i++ {
@@ -43,7 +50,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 	if len(rest) > 0 && rest[0] != "--" { // arguments never look like flags to the library
 		flags = append(flags, "--")
 	}
-	return slices.Concat(args[:at], global, args[at:at+1], flags, rest)
+	return slices.Concat(args[:first], global, args[first:at+1], flags, rest)
 }
 
 // commandAt is the index of the command, -1 if there is none.

@@ -144,7 +144,12 @@ type demonstration struct {
 func (d *demonstration) haul(args ...string) error {
 	app := newApp()
 	app.Writer, app.ErrWriter = d.c.App.Writer, d.c.App.ErrWriter
-	full := []string{"haul", "--datacenters", d.dcFile, "--store", filepath.Join(d.state, "store"), "--log-level", "error"}
+	app.Metadata = map[string]any{dialKey: d.c.App.Metadata[dialKey]}
+	// What the person has set for the real Telegram is not for the demo.
+	full := []string{
+		"haul", "--datacenters", d.dcFile, "--test=false", "--proxy", "", "--no-obfuscation=false", "--transport", "intermediate",
+		"--store", filepath.Join(d.state, "store"), "--log-level", "error",
+	}
 	for _, name := range []string{"json", "quiet", "no-progress"} {
 		if d.c.Bool(name) {
 			full = append(full, "--"+name)

@@ -11,6 +11,7 @@ import (
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/cmd/haul/internal/vault"
 	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/mtproto/proxy"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
@@ -94,15 +95,17 @@ func explain(err error) (code int, hint string) {
 	case errors.As(err, &wait):
 		return exitLongWait, "run it again later, it continues; a longer --max-wait waits it out"
 	case errors.Is(err, telegram.ErrNotLoggedIn), errors.Is(err, telegram.ErrLoggedOut), errors.Is(err, mtproto.ErrKeyUnknown):
-		return exitLogin, "haul login -T bot --token TOKEN signs in"
+		return exitLogin, "haul login signs in with a phone number; -T qr with a code to scan, -T bot --token TOKEN as a bot"
 	case errors.Is(err, telegram.ErrBotToken):
 		return exitFailed, "@BotFather knows the token of your bot"
 	case errors.Is(err, errNobody):
 		return exitUsage, ""
 	case importHint(err) != "":
 		return exitFailed, importHint(err)
-	case errors.Is(err, telegram.ErrNoDatacenters):
-		return exitUsage, "haul sim --datacenters-out dc.json makes a simulated one; --datacenters dc.json uses it"
+	case loginHint(err) != "":
+		return exitFailed, loginHint(err)
+	case errors.Is(err, telegram.ErrUnreachable):
+		return exitFailed, reachHint(err)
 	case errors.Is(err, telegram.ErrPeerNotFound):
 		return exitFailed, "check the name; private chats must be ones that the account is a member of"
 	case errors.Is(err, telegram.ErrUserOnly):
@@ -114,9 +117,27 @@ func explain(err error) (code int, hint string) {
 	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrPassphrase):
 		return exitFailed, ""
 	case errors.Is(err, mtproto.ErrFloodWait):
-		return exitLongWait, "run it again later"
+		return exitLongWait, "run it again later; asking sooner only makes the wait longer"
 	default:
 		return exitFailed, ""
+	}
+}
+
+// reachHint is what to do about a Telegram, or a proxy, that does not answer.
+func reachHint(err error) string {
+	switch {
+	case errors.Is(err, proxy.ErrAuth):
+		return "check user and password in --proxy"
+	case errors.Is(err, proxy.ErrNotReached):
+		return "check that the proxy runs, and its address in --proxy"
+	case errors.Is(err, proxy.ErrNotProxy):
+		return "check the kind of the proxy in --proxy: socks5://, http:// or an MTProxy link"
+	case errors.Is(err, proxy.ErrSecret):
+		return "check the link of the proxy, and the clock of this machine"
+	case errors.Is(err, proxy.ErrRefused), errors.Is(err, proxy.ErrSilent):
+		return "the proxy itself is there: ask who runs it, or try another one"
+	default:
+		return "check the network; where Telegram is blocked, --proxy leads around it"
 	}
 }
 

@@ -32,11 +32,10 @@ func boolFlag(name, usage string, aliases ...string) *cli.BoolFlag {
 }
 
 func globalFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		stringFlag("config", "", "read defaults of flags from this TOML `FILE`"),
 		stringFlag("store", "", "keep state in this `DIR` (default: the system's place for it)"),
-		stringFlag("account", "default", "use the account called `NAME`", "n"),
-		stringFlag("datacenters", "", "connect to the data centers of this `FILE`"),
+		stringFlag("account", "", "use the account called `NAME` (default: the one of haul accounts use, or \"default\")", "n"),
 		intFlag("app-id", 0, "app id from my.telegram.org"),
 		stringFlag("app-hash", "", "app hash from my.telegram.org"),
 		boolFlag("pfs", "use temporary auth keys (perfect forward secrecy)"),
@@ -46,7 +45,7 @@ func globalFlags() []cli.Flag {
 		boolFlag("json", "print events as JSON, one a line, and nothing else"),
 		boolFlag("quiet", "print only errors", "q"),
 		boolFlag("no-progress", "no bars, also on a terminal"),
-	}
+	}, networkFlags()...)
 }
 
 // applyConfig gives flags that are set neither on the command line nor by a

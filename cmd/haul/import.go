@@ -56,8 +56,11 @@ func loginImport(c *cli.Context) error {
 		return err
 	}
 	test := cfg.Datacenters.Test
-	if session.Environment != foreign.Unknown && test != (session.Environment == foreign.Test) {
-		return usagef("the %v is of the %v environment, and --datacenters of another one", session, session.Environment)
+	switch {
+	case session.Environment == foreign.Test && !test:
+		return usagef("the %v is of the test environment: --test connects to that", session)
+	case session.Environment == foreign.Production && test:
+		return usagef("the %v is of Telegram itself: leave --test or --datacenters away", session)
 	}
 	a, err := openStore(c)
 	if err != nil {
@@ -80,23 +83,7 @@ func loginImport(c *cli.Context) error {
 	if !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: do not use this session in %s any more: Telegram would end it for both (AUTH_KEY_DUPLICATED)\n", session.Client)
 	}
-	return tellImported(c, user)
-}
-
-// tellImported says who is signed in.
-func tellImported(c *cli.Context, u *telegram.User) error {
-	if c.Bool("quiet") || c.Bool("json") {
-		return nil
-	}
-	name, kind := u.Name, "user"
-	if u.Username != "" {
-		name = "@" + u.Username
-	}
-	if u.Bot {
-		kind = "bot"
-	}
-	_, err := fmt.Fprintf(c.App.Writer, "signed in as %s (%s %d)\n", name, kind, u.ID)
-	return err
+	return a.tellSignedIn(c, user)
 }
 
 // vacant fails if somebody is signed in with the account.
@@ -105,7 +92,7 @@ func (a *account) vacant() error {
 	if err != nil || s == nil || s.User == nil || !s.DCs[s.HomeDC].Authorized {
 		return err
 	}
-	return usagef("user %d is signed in with this account already; -n NAME makes another one beside it", s.User.ID)
+	return fmt.Errorf("account %s is signed in as %s: %w", a.name, describe(s.User), telegram.ErrSignedIn)
 }
 
 // adopt asks Telegram who is signed in with a session, and only then keeps it.

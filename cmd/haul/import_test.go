@@ -102,7 +102,7 @@ func TestImportKeepsNothing(t *testing.T) {
 	unknown := foreign.Session{DC: 2, Address: "127.0.0.1:1", Keys: map[int]*crypto.AuthKey{2: crypto.NewAuthKey([256]byte{1, 2, 3})}}
 	t.Setenv("HAUL_IMPORT", foreigntest.Telethon(unknown))
 	store := filepath.Join(dir, "store")
-	if code := run([]string{"haul", "--datacenters", datacenters, "--store", store, "login", "-T", "import"}); code != exitLogin {
+	if code := run([]string{"haul", "--datacenters", datacenters, "--store", store, "login", "-T", "import"}, nil); code != exitLogin {
 		t.Errorf("exit code %d, want %d", code, exitLogin)
 	}
 	v, err := vault.Open(filepath.Join(store, "accounts", "default"))

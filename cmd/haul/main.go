@@ -9,19 +9,23 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/mtproto"
 )
 
 // version is set when a release is built.
 var version = "0.1.0-dev"
 
-func main() { os.Exit(run(os.Args)) }
+func main() { os.Exit(run(os.Args, nil)) }
 
-// run is the whole program; its result is the exit code.
-func run(args []string) int {
+// run is the whole program; its result is the exit code. dial reaches the
+// network; nil: as usual.
+func run(args []string, dial mtproto.DialFunc) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
 	app := newApp()
+	app.Metadata = map[string]any{dialKey: dial}
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	return report(os.Stderr, ctx, err)
 }
@@ -35,7 +39,7 @@ func newApp() *cli.App {
 		Flags:                globalFlags(),
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
-			demoCommand(), loginCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
+			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
 			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), versionCommand(),
 		},
 		Before:         applyConfig,

@@ -7,32 +7,52 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tghaul/haul/mtproto/transport"
 	"github.com/tghaul/haul/telegram/dctest"
+	"github.com/tghaul/haul/telegram/dctest/relay"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
 )
 
 // TestMain lets scripts run haul as a program of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"haul": main})
+	testscript.Main(m, map[string]func(){"haul": func() { os.Exit(run(os.Args, dialLoopback)) }})
+}
+
+// dialLoopback is the only network that a haul of the tests has: no test may
+// reach another machine, whatever its flags say.
+func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
+	a, err := netip.ParseAddrPort(address)
+	if err != nil || !a.Addr().IsLoopback() {
+		return nil, fmt.Errorf("dial %s: the tests reach this machine only", address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 // TestScripts runs each testdata/script/*.txtar against a cluster of its own,
-// whose datacenters file is $HAUL_DATACENTERS.
+// whose datacenters file is $HAUL_DATACENTERS. A script may bring a
+// scenario.json for it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
-			cluster, err := dctest.Start(context.Background(), scriptScenario())
+			scenario, err := scenarioOf(env.WorkDir)
+			if err != nil {
+				return err
+			}
+			cluster, err := dctest.Start(context.Background(), scenario)
 			if err != nil {
 				return err
 			}
@@ -41,6 +61,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HAUL_DATACENTERS", file)
 			env.Setenv("HAUL_STORE", filepath.Join(env.WorkDir, "store"))
 			env.Setenv("HOME", env.WorkDir)
+			if err := scriptProxies(env, cluster); err != nil {
+				return err
+			}
 			return cluster.Datacenters().WriteFile(file)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -51,15 +74,66 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptScenario is a small channel with everything that a test wants to see.
+// scriptProxies puts proxies in front of the cluster: $SOCKS and $HTTP, host and
+// port, of user anna with the password right; and $MTPROXY, a link.
+func scriptProxies(env *testscript.Env, cluster *dctest.Cluster) error {
+	secret, err := transport.ParseSecret("ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d")
+	if err != nil {
+		return err
+	}
+	for name, cfg := range map[string]relay.Config{
+		"SOCKS":   {Kind: relay.SOCKS5, User: "anna", Password: "right"},
+		"HTTP":    {Kind: relay.HTTP, User: "anna", Password: "right"},
+		"MTPROXY": {Kind: relay.MTProxy, Secret: secret, Route: cluster.Route},
+	} {
+		r, err := relay.New(cfg)
+		if err != nil {
+			return err
+		}
+		env.Defer(func() { _ = r.Close() })
+		address, err := r.Listen("127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		if cfg.Kind == relay.MTProxy {
+			_, port, _ := net.SplitHostPort(address) // a listener's address has both
+			address = fmt.Sprintf("https://t.me/proxy?server=127.0.0.1&port=%s&secret=%x", port, secret.Bytes())
+		}
+		env.Setenv(name, address)
+	}
+	return nil
+}
+
+// scriptScenario is a small channel with everything that a test wants to see,
+// and accounts: two at home, one with all that there can be, and one who scans
+// every QR code.
 func scriptScenario() dctest.Config {
-	return dctest.Config{Channels: []dctest.ChannelConfig{{
+	accounts := []dctest.AccountConfig{
+		{Token: dctest.BotToken},
+		{Phone: dctest.Phone, Code: dctest.Code},
+		{Phone: "+9996640002", Code: "33333", Name: "Ann", Password: "correct horse", Hint: "the comic", Premium: true, DC: 4},
+		{Phone: "+9996610003", Code: "44444", Name: "Bob", ScanAfter: dctest.Duration(50 * time.Millisecond), DC: 1},
+	}
+	return dctest.Config{Accounts: accounts, CodeTimeout: dctest.Duration(time.Millisecond), Channels: []dctest.ChannelConfig{{
 		Username: dctest.BigChannel, Title: "The big channel", Specials: true,
 		Files: []dctest.FileSpec{
 			{Kind: "photo", Count: 6, MinSize: 30 << 10, MaxSize: 90 << 10, DC: 4},
 			{Kind: "document", Count: 5, MinSize: 1 << 10, MaxSize: 3 << 20},
 		},
 	}}}
+}
+
+// scenarioOf is the scenario that the script has brought, or the usual one.
+func scenarioOf(dir string) (dctest.Config, error) {
+	f, err := os.Open(filepath.Join(dir, "scenario.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return scriptScenario(), nil
+	}
+	if err != nil {
+		return dctest.Config{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return dctest.LoadScenario(f)
 }
 
 // exits runs haul and wants an exit code: exits 4 haul ls @bigchannel.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -130,9 +129,4 @@ func vaultHint(err error) string {
 	default:
 		return ""
 	}
-}
-
-// sealName describes the seal of an account in a list: "sealed by keyring".
-func sealName(way vault.Way) string {
-	return strings.TrimSpace("sealed by " + string(way))
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
 
 // errNobody: a secret is needed, no variable gives it, and nobody is there to type it.
@@ -22,17 +19,11 @@ func secret(c *cli.Context, variable, prompt string) (string, error) {
 	if v := os.Getenv(variable); v != "" {
 		return v, nil
 	}
-	f, ok := c.App.Reader.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	a := newAsker(c)
+	if a.tty == nil {
 		return "", fmt.Errorf("%s is not set, and %w", variable, errNobody)
 	}
-	_, _ = fmt.Fprint(c.App.ErrWriter, prompt)
-	s, err := typeUnseen(c.Context, f)
-	_, _ = fmt.Fprintln(c.App.ErrWriter) // what was typed did not end the line
-	if err == nil && s == "" {
-		err = errors.New("nothing was typed")
-	}
-	return s, err
+	return a.ask(c.Context, question{text: prompt, hidden: true})
 }
 
 // minSecret is the least length of a new passphrase, in bytes.
@@ -52,30 +43,4 @@ func newSecret(c *cli.Context, variable, what string) (string, error) {
 		err = errors.New("these were not the same twice; nothing was changed")
 	}
 	return s, err
-}
-
-// typeUnseen reads a line without echo. Nothing can interrupt the reading of a
-// terminal: when ctx ends its goroutine is left behind, and so is the process, soon.
-func typeUnseen(ctx context.Context, f *os.File) (string, error) {
-	type result struct {
-		line []byte
-		err  error
-	}
-	before, err := term.GetState(int(f.Fd()))
-	if err != nil {
-		return "", err
-	}
-	done := make(chan result, 1) // nobody may be there to take it
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		b, err := term.ReadPassword(int(f.Fd()))
-		done <- result{b, err}
-	})
-	select {
-	case r := <-done:
-		return string(r.line), r.err
-	case <-ctx.Done():
-		_ = term.Restore(int(f.Fd()), before) // echo on again
-		return "", ctx.Err()
-	}
 }

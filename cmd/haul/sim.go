@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tghaul/haul/mtproto/transport"
 	"github.com/tghaul/haul/telegram/dctest"
+	"github.com/tghaul/haul/telegram/dctest/relay"
 )
 
 func simCommand() *cli.Command {
@@ -23,6 +28,7 @@ func simCommand() *cli.Command {
 			stringFlag("scenario", "", "read the scenario from this `FILE`"),
 			stringFlag("stats-out", "", "write the stats here: `FILE`"),
 			stringFlag("listen", "127.0.0.1:0", "`ADDRESS` to listen on; each data center takes a port of its own"),
+			stringFlag("mtproxy", "", "also run an MTProxy with this `SECRET` (16 bytes in hex, dd…, ee… with a domain), and print its link"),
 			stringFlag("state", "", "keep keys and uploads in this `DIR` over a restart"),
 		},
 		Action: func(c *cli.Context) error {
@@ -59,6 +65,13 @@ func simulate(c *cli.Context) error {
 	if !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "the cluster listens; its datacenters file is %s\n", c.String("datacenters-out"))
 	}
+	if c.String("mtproxy") != "" {
+		closeProxy, err := simulateProxy(c, cluster, log)
+		if err != nil {
+			return err
+		}
+		defer closeProxy()
+	}
 	report := make(chan os.Signal, 1) // one that is under way serves a second one too
 	if sig := statsSignal(); sig != nil {
 		signal.Notify(report, sig)
@@ -74,6 +87,27 @@ func simulate(c *cli.Context) error {
 			return errors.Join(writeStats(cluster, c.String("stats-out")), cluster.Close())
 		}
 	}
+}
+
+// simulateProxy runs an MTProxy in front of the cluster, until it is closed.
+func simulateProxy(c *cli.Context, cluster *dctest.Cluster, log *slog.Logger) (closeProxy func(), err error) {
+	secret, err := transport.ParseSecret(c.String("mtproxy"))
+	if err != nil {
+		return nil, usagef("--mtproxy: %w", err)
+	}
+	r, err := relay.New(relay.Config{Kind: relay.MTProxy, Secret: secret, Route: cluster.Route, Dial: cluster.Dial, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	address, err := r.Listen(c.String("listen"))
+	if err == nil {
+		host, port, _ := net.SplitHostPort(address) // a listener's address has both
+		_, err = fmt.Fprintf(c.App.Writer, "tg://proxy?server=%s&port=%s&secret=%x\n", url.QueryEscape(host), port, secret.Bytes())
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return func() { _ = r.Close() }, nil
 }
 
 func scenario(path string) (dctest.Config, error) {

@@ -21,6 +21,7 @@ type Conn struct {
 	in       io.Reader // raw, buffered and decrypted
 	framing  Framing
 	maxFrame int
+	maxTail  int // of padded frames sent
 	server   bool
 	dc       int16
 
@@ -49,7 +50,8 @@ type Options struct {
 	MaxFrame int
 }
 
-// Client prepares the client's end over c. Nothing is sent before the first frame.
+// Client prepares the client's end over c. Nothing is sent before the first
+// frame. If the secret has a domain, c must be what FakeTLS has returned.
 func Client(c net.Conn, o Options) (*Conn, error) {
 	conn := newConn(c, o.MaxFrame)
 	conn.framing, conn.dc = o.Framing, o.DC
@@ -70,6 +72,9 @@ func Client(c net.Conn, o Options) (*Conn, error) {
 type ServerOptions struct {
 	Secret   []byte // 16 bytes, or none
 	MaxFrame int    // DefaultMaxFrame if 0
+	// MaxPadding of padded frames sent, 1 to 15 bytes; 15 if 0. Some clients
+	// cannot take more than 3.
+	MaxPadding int
 }
 
 // Server prepares the server's end over c: it reads the first bytes and tells
@@ -77,6 +82,9 @@ type ServerOptions struct {
 func Server(c net.Conn, o ServerOptions) (*Conn, error) {
 	conn := newConn(c, o.MaxFrame)
 	conn.server = true
+	if o.MaxPadding > 0 {
+		conn.maxTail = min(o.MaxPadding, maxTail)
+	}
 	first := make([]byte, 1, obfuscatedHeader)
 	if err := conn.readFull(first); err != nil {
 		return nil, err
@@ -118,7 +126,7 @@ func newConn(c net.Conn, maxFrame int) *Conn {
 	if maxFrame <= 0 {
 		maxFrame = DefaultMaxFrame
 	}
-	return &Conn{raw: c, in: bufio.NewReaderSize(c, readBuffer), maxFrame: maxFrame}
+	return &Conn{raw: c, in: bufio.NewReaderSize(c, readBuffer), maxFrame: maxFrame, maxTail: maxTail}
 }
 
 // Framing is the one in use.

@@ -109,7 +109,7 @@ func (c *Conn) frameParts(payload []byte, quickAck bool) (head, tail []byte, err
 	case Intermediate:
 		head = binary.LittleEndian.AppendUint32(head, n|ack)
 	case PaddedIntermediate:
-		tail = c.tail[:rand.IntN(maxTail+1)] // length and content of padding carry no secret
+		tail = c.tail[:rand.IntN(c.maxTail+1)] // length and content of padding carry no secret
 		binary.LittleEndian.PutUint64(c.tail[:8], rand.Uint64())
 		binary.LittleEndian.PutUint64(c.tail[8:], rand.Uint64())
 		head = binary.LittleEndian.AppendUint32(head, n+uint32(len(tail))|ack)
@@ -299,8 +299,7 @@ func (c *Conn) writeParts(parts ...[]byte) error {
 			buffers = append(buffers, p)
 		}
 	}
-	_, err := buffers.WriteTo(c.raw)
-	return err
+	return writeBuffers(c.raw, buffers)
 }
 
 // WriteError sends a transport error in place of a packet.

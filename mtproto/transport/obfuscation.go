@@ -6,13 +6,9 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // obfuscatedHeader is the length of what a client sends first.
@@ -107,37 +103,4 @@ func (c *Conn) acceptObfuscated(header, secret []byte) error {
 	c.encrypt = down
 	c.in = cipher.StreamReader{S: up, R: c.in}
 	return nil
-}
-
-// A Secret is what some endpoints ask for in the obfuscation.
-type Secret struct {
-	Key    []byte // 16 bytes, nil for none
-	Padded bool   // the framing must be padded intermediate
-}
-
-var errSecret = errors.New("transport: secret is neither 16 bytes, nor 17 that begin with dd, in hex or base64")
-
-// ParseSecret reads a secret in hex, base64url or base64; "" is none. The form
-// of fake TLS (ee) is told apart and refused.
-func ParseSecret(text string) (Secret, error) {
-	if text == "" {
-		return Secret{}, nil
-	}
-	b, err := hex.DecodeString(text)
-	if err != nil {
-		trimmed := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
-		if b, err = base64.RawStdEncoding.DecodeString(trimmed); err != nil {
-			return Secret{}, errSecret
-		}
-	}
-	switch {
-	case len(b) == 16:
-		return Secret{Key: b}, nil
-	case len(b) == 17 && b[0] == tag[PaddedIntermediate]:
-		return Secret{Key: b[1:], Padded: true}, nil
-	case len(b) > 17 && b[0] == tag[Intermediate]:
-		return Secret{}, errors.New("transport: secrets for fake TLS (ee) are not supported yet")
-	default:
-		return Secret{}, errSecret
-	}
 }

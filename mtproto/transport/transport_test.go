@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -28,7 +30,12 @@ type vectors struct {
 		Plain     string `json:"plain_after_header"`
 		SentAfter string `json:"sent_after_header"`
 	} `json:"obfuscated2"`
-	Frames map[string]string `json:"transport_frames"`
+	Frames  map[string]string `json:"transport_frames"`
+	FakeTLS []struct {
+		Secret string `json:"secret16"`
+		Random string `json:"client_random_as_sent"`
+		Reply  string `json:"server_reply"`
+	} `json:"faketls_server_hello"`
 }
 
 func load(t *testing.T) *vectors {
@@ -290,8 +297,10 @@ func TestParseSecret(t *testing.T) {
 		{"dd" + key, true, true},
 		{"AAECAwQFBgcICQoLDA0ODw==", false, true},
 		{"3QABAgMEBQYHCAkKCwwNDg8", true, true},
-		{"ee" + key + "6578616d706c65", false, false},
+		{"ee" + key + "6578616d706c65", true, true},
 		{"ee" + key, false, false},
+		{"ee" + key + "00", false, false},
+		{"ee" + key + strings.Repeat("61", 183), false, false},
 		{"00", false, false},
 		{"zz", false, false},
 		{"cc" + key, false, false},
@@ -299,6 +308,9 @@ func TestParseSecret(t *testing.T) {
 		s, err := ParseSecret(tt.text)
 		if (err == nil) != tt.ok || s.Padded != tt.padded || err == nil && tt.text != "" && len(s.Key) != 16 {
 			t.Errorf("%q: got %+v, %v", tt.text, s, err)
+		}
+		if again, err := DecodeSecret(s.Bytes()); tt.ok && tt.text != "" && (err != nil || !reflect.DeepEqual(again, s)) {
+			t.Errorf("%q: its bytes read as %v, %v", tt.text, again, err)
 		}
 	}
 }

@@ -1,8 +1,9 @@
 package dctest
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
-	"encoding/hex"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -15,27 +16,41 @@ import (
 type account struct {
 	cfg AccountConfig
 	id  int64
+
+	verify verifier // of its password
 }
 
 func (a *account) bot() bool { return a.cfg.Token != "" }
 
 // username is the name of a bot.
 func (a *account) username() string {
-	return "sim_" + strconv.FormatInt(a.id-firstUserID, 10) + "_bot"
+	return "sim_" + strconv.FormatInt(a.id, 10) + "_bot"
 }
 
-const firstUserID = 2_000_000_001
+const firstUserID = 2_000_000_001 // of users; bots come before them
+
+// id is the user id of account i of the scenario. A bot's is in its token, as
+// with real ones.
+func (a *AccountConfig) id(i int) int64 {
+	number, _, _ := strings.Cut(a.Token, ":")
+	if id, err := strconv.ParseInt(number, 10, 64); err == nil && id > 0 && id < firstUserID {
+		return id
+	}
+	return firstUserID + int64(i)
+}
 
 // authorised is the account that a key of a DC is signed in to, or nil.
 func (c *Cluster) authorised(dc int, key int64) *account {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.accountLocked(c.logins[keyAt{dc, key}])
+	return c.accountLocked(c.logins[keyAt{dc, key}].account)
 }
 
 func (c *Cluster) accountLocked(id int64) *account {
-	if i := id - firstUserID; i >= 0 && i < int64(len(c.accounts)) {
-		return c.accounts[i]
+	for _, a := range c.accounts {
+		if a.id == id {
+			return a
+		}
 	}
 	return nil
 }
@@ -46,11 +61,76 @@ type keyAt struct {
 	key int64
 }
 
-func (r *request) login(a *account) {
+// A login binds a key to an account. One that was brought to another DC ends
+// with the one that vouched for it.
+type login struct {
+	account int64
+	parent  keyAt // zero where the account signed in
+}
+
+// key is the permanent key that the call came with.
+func (r *request) key() keyAt { return keyAt{r.DC, r.AuthKeyID} }
+
+func (r *request) login(a *account, parent keyAt) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	r.c.logins[keyAt{r.DC, r.AuthKeyID}] = a.id
+	r.c.logins[r.key()] = login{account: a.id, parent: parent}
+	delete(r.c.halfway, r.key())
 	r.me = a
+}
+
+// enter signs a user in who has proven everything but the password.
+func (r *request) enter(a *account) (tl.Object, error) {
+	if a.cfg.Password == "" {
+		return r.welcome(a), nil
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.c.halfway[r.key()] = a.id
+	return nil, refuse(401, "SESSION_PASSWORD_NEEDED")
+}
+
+// welcome signs a user in who has proven everything.
+func (r *request) welcome(a *account) *api.AuthAuthorization {
+	r.login(a, keyAt{})
+	return &api.AuthAuthorization{User: r.user(a), FutureAuthToken: r.c.futureToken(a)}
+}
+
+// futureToken makes a token that spares a later login its code, once.
+// See core.telegram.org/api/auth#future-auth-tokens.
+func (c *Cluster) futureToken(a *account) []byte {
+	token := make([]byte, 24)
+	_, _ = rand.Read(token) // never fails
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.futures[string(token)] = a.id
+	return token
+}
+
+// logOut ends the login of a key, and with it those that it vouched for.
+func (r *request) logOut() (tl.Object, error) {
+	out := &api.AuthLoggedOut{}
+	if !r.me.bot() {
+		out.FutureAuthToken = r.c.futureToken(r.me)
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	root := r.key()
+	if l := r.c.logins[root]; l.parent != (keyAt{}) {
+		root = l.parent
+	}
+	for k, l := range r.c.logins {
+		if k == root || l.parent == root {
+			delete(r.c.logins, k)
+		}
+	}
+	for s, l := range r.c.listeners {
+		if l.dc == root.dc && s.AuthKeyID() == root.key {
+			delete(r.c.listeners, s)
+		}
+	}
+	r.me = nil
+	return out, nil
 }
 
 func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object, error) {
@@ -64,84 +144,23 @@ func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object
 		if a.cfg.DC != r.DC {
 			return nil, refuse(303, "USER_MIGRATE_"+strconv.Itoa(a.cfg.DC))
 		}
-		r.login(a)
+		r.login(a, keyAt{})
 		return &api.AuthAuthorization{User: r.user(a)}, nil
 	}
 	return nil, refuse(400, "ACCESS_TOKEN_INVALID")
 }
 
-// minPhone is how many digits a phone number has at least.
-const minPhone = 5
-
-func digits(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < '0' || c > '9' {
-			return -1
-		}
-		return c
-	}, s)
-}
-
-func (r *request) byPhone(phone string) *account {
-	for _, a := range r.c.accounts {
-		if a.cfg.Phone != "" && digits(a.cfg.Phone) == digits(phone) {
-			return a
-		}
-	}
-	return nil
-}
-
-func (r *request) codeHash(phone string) string {
-	return hex.EncodeToString(r.c.world.mac("code "+digits(phone), r.AuthKeyID)[:9])
-}
-
-func (r *request) sendCode(q *api.AuthSendCodeRequest) (tl.Object, error) {
-	a := r.byPhone(q.PhoneNumber)
-	switch {
-	case q.APIID <= 0 || q.APIHash == "":
-		return nil, refuse(400, "API_ID_INVALID")
-	case len(digits(q.PhoneNumber)) < minPhone:
-		return nil, refuse(406, "PHONE_NUMBER_INVALID")
-	case a != nil && a.cfg.DC != r.DC:
-		return nil, refuse(303, "PHONE_MIGRATE_"+strconv.Itoa(a.cfg.DC))
-	}
-	return &api.AuthSentCode{
-		Type: &api.AuthSentCodeTypeApp{Length: 5}, PhoneCodeHash: r.codeHash(q.PhoneNumber), Timeout: tl.Some[int32](60),
-	}, nil
-}
-
-func (r *request) signIn(q *api.AuthSignInRequest) (tl.Object, error) {
-	a := r.byPhone(q.PhoneNumber)
-	switch {
-	case q.PhoneCodeHash != r.codeHash(q.PhoneNumber):
-		return nil, refuse(400, "PHONE_CODE_EXPIRED")
-	case !q.PhoneCode.Set || q.PhoneCode.Value == "":
-		return nil, refuse(400, "PHONE_CODE_EMPTY")
-	case a == nil:
-		return &api.AuthAuthorizationSignUpRequired{}, nil
-	case q.PhoneCode.Value != a.cfg.Code:
-		return nil, refuse(400, "PHONE_CODE_INVALID")
-	}
-	r.login(a)
-	return &api.AuthAuthorization{User: r.user(a)}, nil
-}
-
-func (r *request) logOut() (tl.Object, error) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	for k, id := range r.c.logins {
-		if k.key == r.AuthKeyID && id == r.me.id {
-			delete(r.c.logins, k)
-		}
-	}
-	delete(r.c.listeners, r.Session)
-	r.me = nil
-	return &api.AuthLoggedOut{}, nil
+// signOut ends all authorisations of an account, at every DC.
+func (c *Cluster) signOut(account int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.logins, func(_ keyAt, l login) bool { return l.account == account })
 }
 
 // An exported authorisation can be imported once, at one DC, for a short time.
 type exported struct {
 	account int64
+	from    keyAt
 	dc      int
 	bytes   string
 	until   time.Time
@@ -159,7 +178,7 @@ func (r *request) exportAuthorization(q *api.AuthExportAuthorizationRequest) (tl
 	r.c.exports++
 	id := r.c.exports
 	secret := r.c.world.mac("export", id, r.now.UnixNano())
-	r.c.exported[id] = exported{account: r.me.id, dc: to, bytes: string(secret), until: r.now.Add(exportLifetime)}
+	r.c.exported[id] = exported{account: r.me.id, from: r.key(), dc: to, bytes: string(secret), until: r.now.Add(exportLifetime)}
 	return &api.AuthExportedAuthorization{ID: id, Bytes: secret}, nil
 }
 
@@ -172,7 +191,7 @@ func (r *request) importAuthorization(q *api.AuthImportAuthorizationRequest) (tl
 	if !ok || a == nil || x.bytes != string(q.Bytes) || x.dc != r.DC || r.now.After(x.until) {
 		return nil, refuse(400, "AUTH_BYTES_INVALID")
 	}
-	r.login(a)
+	r.login(a, x.from)
 	return &api.AuthAuthorization{User: r.user(a)}, nil
 }
 
@@ -183,11 +202,11 @@ func (r *request) user(a *account) *api.User {
 		AccessHash: tl.Some(r.c.world.accessHash(r.me.id, a.id)),
 	}
 	if a.bot() {
-		u.FirstName, u.BotInfoVersion = tl.Some("Sim Bot"), tl.Some[int32](1)
+		u.FirstName, u.BotInfoVersion = tl.Some(a.cfg.Name), tl.Some[int32](1)
 		u.Username = tl.Some(a.username())
 		return u
 	}
-	u.FirstName, u.Phone = tl.Some("Sim"), tl.Some(digits(a.cfg.Phone))
+	u.FirstName, u.Phone = tl.Some(a.cfg.Name), tl.Some(digits(a.cfg.Phone))
 	return u
 }
 

@@ -24,26 +24,31 @@ import (
 
 // A Cluster is a running simulated Telegram. Its methods may be called concurrently.
 type Cluster struct {
-	cfg       Config
-	world     *world
-	accounts  []*account
-	rsa       [2]*rsa.PrivateKey // of DCs, and of CDN DCs
-	dcs       map[int]*mtserver.DC
-	keys      map[int]*mtserver.KeyStore
-	endpoints []DC
-	flood     *flood.Guard
-	faults    *faultPlan
-	stats     *counters
-	stop      context.CancelFunc
-	running   errgroup.Group
-	memory    map[string]func(net.Conn) // by address, when in memory
-	network   *proxy.Proxy              // in front of it, nil if it is good
-	spoolDir  string                    // of uploads
-	closed    sync.Once
-	closeErr  error
+	cfg      Config
+	world    *world
+	accounts []*account
+	rsa      [2]*rsa.PrivateKey // of DCs, and of CDN DCs
+	dcs      map[int]*mtserver.DC
+	keys     map[int]*mtserver.KeyStore
+	open     func(dc DCConfig, mediaOnly bool) error // another endpoint
+	flood    *flood.Guard
+	faults   *faultPlan
+	stats    *counters
+	stop     context.CancelFunc
+	running  errgroup.Group
+	network  *proxy.Proxy // in front of it, nil if it is good
+	spoolDir string       // of uploads
+	closed   sync.Once
+	closeErr error
+
+	done <-chan struct{} // closed when the cluster is to end
 
 	mu        sync.Mutex
-	logins    map[keyAt]int64
+	endpoints []endpoint
+	ports     int                       // addresses given out in memory
+	memory    map[string]func(net.Conn) // by address, when in memory
+	logins    map[keyAt]login
+	signIns
 	inits     map[int64]int // layer by auth key
 	exported  map[int64]exported
 	exports   int64
@@ -100,14 +105,14 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
 		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
-		logins: map[keyAt]int64{}, inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
+		logins: map[keyAt]login{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}
 	c.world = newWorld(&c.cfg)
 	c.faults = newFaultPlan(cfg.Faults, c.world.random(0, 2).Float64)
 	for i, a := range cfg.Accounts {
-		c.accounts = append(c.accounts, &account{cfg: a, id: firstUserID + int64(i)})
+		c.accounts = append(c.accounts, &account{cfg: a, id: a.id(i)})
 	}
 	if err := c.openSpool(); err != nil {
 		return nil, fmt.Errorf("place for uploads: %w", err)
@@ -117,6 +122,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.closeSpool())
 	}
 	ctx, c.stop = context.WithCancel(ctx)
+	c.done = ctx.Done()
 	if err := c.serve(ctx); err != nil {
 		_ = c.Close()
 		return nil, err
@@ -129,6 +135,7 @@ func (c *Cluster) serve(ctx context.Context) error {
 	if err := c.startNetwork(); err != nil {
 		return err
 	}
+	c.open = func(dc DCConfig, mediaOnly bool) error { return c.endpoint(ctx, dc, mediaOnly) }
 	for _, dc := range c.cfg.DCs {
 		key := c.rsa[0]
 		if dc.CDN {
@@ -138,22 +145,28 @@ func (c *Cluster) serve(ctx context.Context) error {
 			c.keys[dc.ID] = mtserver.NewKeyStore()
 		}
 		c.dcs[dc.ID] = mtserver.NewDC(mtserver.Config{
-			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log,
+			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log, Now: c.now,
 			AcceptOldHandshake: c.cfg.AcceptOldHandshake, AnyEnvironment: !c.cfg.StrictEnvironment, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
 			Faults: c.wireFaults(),
 			Shape:  mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
 		})
-		if err := c.endpoint(ctx, dc, false); err != nil {
+		if err := c.open(dc, false); err != nil {
 			return err
 		}
 		if dc.MediaOnly {
-			if err := c.endpoint(ctx, dc, true); err != nil {
+			if err := c.open(dc, true); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
 }
+
+// cutAnswer is how many bytes of an answer that breaks off leave.
+const cutAnswer = 40
+
+// now is the servers' time.
+func (c *Cluster) now() time.Time { return time.Now().Add(time.Duration(c.cfg.ClockSkew)) }
 
 // wireFaults are the faults of the scenario that concern connections.
 func (c *Cluster) wireFaults() mtserver.Faults {
@@ -162,6 +175,18 @@ func (c *Cluster) wireFaults() mtserver.Faults {
 		f.DropConn = func(p mtserver.Point) bool {
 			_, strikes := c.faults.next(methodName(p.Method), p.DC, "reset")
 			return strikes
+		}
+	}
+	if c.faults.has("cut_answer") {
+		f.CutAnswer = func(p mtserver.Point) (int, bool) {
+			_, strikes := c.faults.next(methodName(p.Method), p.DC, "cut_answer")
+			return cutAnswer, strikes
+		}
+	}
+	if c.faults.has("transport_error") {
+		f.TransportError = func(p mtserver.Point) int32 {
+			fault, _ := c.faults.next("", p.DC, "transport_error")
+			return int32(fault.Code)
 		}
 	}
 	if c.faults.has("bad_salt") {
@@ -173,30 +198,31 @@ func (c *Cluster) wireFaults() mtserver.Faults {
 	return f
 }
 
+// endpoint serves a DC at one more address, until ctx ends.
 func (c *Cluster) endpoint(ctx context.Context, dc DCConfig, mediaOnly bool) error {
-	e := DC{ID: dc.ID, MediaOnly: mediaOnly, CDN: dc.CDN}
-	server := c.dcs[dc.ID]
+	ctx, stop := context.WithCancel(ctx)
+	e := endpoint{DC{ID: dc.ID, MediaOnly: mediaOnly, CDN: dc.CDN}, stop}
 	if c.cfg.InMemory {
-		e.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(1000+len(c.endpoints)))
-		c.memory[e.Address] = func(nc net.Conn) {
-			c.running.Go(func() error {
-				_ = server.ServeConn(ctx, nc, mediaOnly) // how a connection ends is its client's business
-				return nil
-			})
-		}
-		c.endpoints = append(c.endpoints, e)
+		c.remember(ctx, e)
 		return nil
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", c.cfg.Listen)
+	if err == nil {
+		if e.Address, err = c.front(l.Addr().String()); err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
 	if err != nil {
+		stop()
 		return fmt.Errorf("DC %d: %w", dc.ID, err)
 	}
-	if e.Address, err = c.front(l.Addr().String()); err != nil {
-		return errors.Join(err, l.Close())
-	}
+	c.mu.Lock()
 	c.endpoints = append(c.endpoints, e)
+	c.mu.Unlock()
+	server := c.dcs[dc.ID]
 	c.running.Go(func() error {
+		defer stop()
 		err := server.Serve(ctx, l, mediaOnly)
 		if ctx.Err() != nil || errors.Is(err, mtserver.ErrClosed) {
 			return nil
@@ -206,12 +232,30 @@ func (c *Cluster) endpoint(ctx context.Context, dc DCConfig, mediaOnly bool) err
 	return nil
 }
 
+// remember is endpoint in memory.
+func (c *Cluster) remember(ctx context.Context, e endpoint) {
+	server := c.dcs[e.ID]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(1000+c.ports))
+	c.ports++
+	c.endpoints = append(c.endpoints, e)
+	c.memory[e.Address] = func(nc net.Conn) {
+		c.running.Go(func() error {
+			_ = server.ServeConn(ctx, nc, e.MediaOnly) // how a connection ends is its client's business
+			return nil
+		})
+	}
+}
+
 // Dial opens a connection to an address of the cluster, as net.Dialer does.
 func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if !c.cfg.InMemory {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
+	c.mu.Lock()
 	serve, ok := c.memory[address]
+	c.mu.Unlock()
 	if !ok {
 		return nil, fmt.Errorf("dctest: nobody listens on %s", address)
 	}
@@ -236,7 +280,7 @@ func (c *Cluster) Close() error {
 
 // Datacenters tells clients where the cluster is and by which keys to know it.
 func (c *Cluster) Datacenters() Datacenters {
-	d := Datacenters{Name: "sim", HomeDC: c.cfg.HomeDC, Test: true, DC: c.endpoints}
+	d := Datacenters{Name: "sim", HomeDC: c.cfg.HomeDC, Test: true, DC: c.addresses()}
 	for _, dc := range c.cfg.DCs {
 		if !dc.CDN { // keys of CDN DCs come from help.getCdnConfig
 			d.PublicKeys = []string{c.dcs[dc.ID].PublicKey().PEM()}

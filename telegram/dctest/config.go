@@ -47,9 +47,15 @@ type Config struct {
 	Network           []NetworkFault  `json:"network"`
 	ReferenceLifetime Duration        `json:"reference_lifetime"` // of file references; 24h if 0
 	SaltLifetime      Duration        `json:"salt_lifetime"`      // 30m if 0
+	ClockSkew         Duration        `json:"clock_skew"`         // by how much the servers' clock is ahead of ours; in Go it may be negative
 	RTT               Duration        `json:"rtt"`
 	ConnBandwidth     int64           `json:"conn_bandwidth"` // bytes/s of a connection, each way; 0: no limit
 	DCBandwidth       int64           `json:"dc_bandwidth"`   // bytes/s of a DC, each way; 0: no limit
+	CodeLifetime      Duration        `json:"code_lifetime"`  // of login codes; 5m if 0
+	CodeTimeout       Duration        `json:"code_timeout"`   // until a code may be asked for again; 60s if 0
+	CodesPerDay       int             `json:"codes_per_day"`  // for one phone; 20 if 0
+	// LoginTokenLifetime is how long a QR code can be scanned; 30s if 0.
+	LoginTokenLifetime Duration `json:"login_token_lifetime"`
 	// AcceptOldHandshake also takes the forms of the key exchange that the
 	// real servers have given up.
 	AcceptOldHandshake bool `json:"accept_old_handshake"`
@@ -75,8 +81,23 @@ type AccountConfig struct {
 	Token   string `json:"token"`
 	Phone   string `json:"phone"`
 	Code    string `json:"code"`
-	DC      int    `json:"dc"` // where it lives; the home DC if 0
+	Name    string `json:"name"` // "Sim", or "Sim Bot", if ""
+	DC      int    `json:"dc"`   // where it lives; the home DC if 0
 	Premium bool   `json:"premium"`
+
+	Password string `json:"password"` // two-step password; "": none
+	Hint     string `json:"hint"`     // of the password
+	// CodeType is how codes come: app (if ""), sms, call, flash_call,
+	// missed_call, email, set_up_email, fragment, firebase, sms_word,
+	// sms_phrase; or payment, to get none.
+	CodeType string `json:"code_type"`
+	// ResendTypes are how they come when asked for again, one after the other:
+	// sms and call if nil. One of sms, call, flash_call, missed_call, fragment.
+	ResendTypes []string `json:"resend_types"`
+	Banned      bool     `json:"banned"` // PHONE_NUMBER_BANNED
+	// ScanAfter makes the user scan the QR code of every client, this long
+	// after it has shown the first one. 0: none.
+	ScanAfter Duration `json:"scan_after"`
 }
 
 // A ChannelConfig is a channel with messages, oldest first: the specials, then
@@ -126,11 +147,15 @@ func (c Config) withDefaults() Config {
 		c.Channels = []ChannelConfig{c.bigChannel()}
 	}
 	c.ReferenceLifetime = cmp.Or(c.ReferenceLifetime, Duration(24*time.Hour))
+	c.CodeLifetime = cmp.Or(c.CodeLifetime, Duration(5*time.Minute))
+	c.CodeTimeout = cmp.Or(c.CodeTimeout, Duration(time.Minute))
+	c.CodesPerDay = cmp.Or(c.CodesPerDay, 20)
+	c.LoginTokenLifetime = cmp.Or(c.LoginTokenLifetime, Duration(30*time.Second))
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.Accounts = slices.Clone(c.Accounts)
 	for i := range c.Accounts {
-		c.Accounts[i].DC = cmp.Or(c.Accounts[i].DC, c.HomeDC)
+		c.Accounts[i].setDefaults(c.HomeDC)
 	}
 	c.Channels = slices.Clone(c.Channels)
 	for i := range c.Channels {
@@ -146,6 +171,19 @@ func (c Config) withDefaults() Config {
 		c.Faults[i].Method = cmp.Or(c.Faults[i].Method, "upload.getFile")
 	}
 	return c
+}
+
+func (a *AccountConfig) setDefaults(home int) {
+	a.DC = cmp.Or(a.DC, home)
+	a.CodeType = cmp.Or(a.CodeType, "app")
+	if a.ResendTypes == nil {
+		a.ResendTypes = []string{"sms", "call"}
+	}
+	name := "Sim"
+	if a.Token != "" {
+		name = "Sim Bot"
+	}
+	a.Name = cmp.Or(a.Name, name)
 }
 
 // bigChannel is the default channel: files of all kinds on all the DCs that
@@ -205,6 +243,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
+	if c.CodesPerDay < 0 {
+		return fmt.Errorf("%w: codes_per_day is %d", ErrConfig, c.CodesPerDay)
+	}
 	if c.ConnBandwidth < 0 || c.DCBandwidth < 0 {
 		return fmt.Errorf("%w: a bandwidth is negative", ErrConfig)
 	}
@@ -250,12 +291,14 @@ func (a *AccountConfig) check(dcs map[int]bool) error {
 	switch {
 	case a.Token == "" && a.Phone == "" || a.Token != "" && a.Phone != "":
 		return errors.New("want either a token or a phone")
-	case a.Phone != "" && (len(digits(a.Phone)) < minPhone || a.Code == ""):
-		return errors.New("a phone needs a number in international form and a code")
 	case !dcs[a.DC]:
 		return fmt.Errorf("dc %d is not an ordinary one of dcs", a.DC)
+	case a.Token != "" && (a.Password != "" || a.Banned || a.ScanAfter != 0):
+		return errors.New("password, banned and scan_after are for users, by phone")
+	case a.Hint != "" && a.Password == "":
+		return errors.New("a hint without a password")
 	}
-	return nil
+	return a.checkCode()
 }
 
 func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
@@ -284,8 +327,12 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 
 // checkNames makes sure that no two accounts or channels go by the same name.
 func (c *Config) checkNames() error {
-	seen := map[string]bool{}
-	for _, a := range c.Accounts {
+	seen, ids := map[string]bool{}, map[int64]bool{}
+	for i, a := range c.Accounts {
+		if ids[a.id(i)] && !seen[a.Token] {
+			return fmt.Errorf("%w: two bots have the id %d in their tokens", ErrConfig, a.id(i))
+		}
+		ids[a.id(i)] = true
 		name := cmp.Or(a.Token, digits(a.Phone))
 		if seen[name] {
 			return fmt.Errorf("%w: two accounts have the token or phone of one", ErrConfig)

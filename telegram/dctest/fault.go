@@ -2,6 +2,7 @@ package dctest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -20,21 +21,24 @@ type Fault struct {
 	//	gone                    the message of the file is deleted, and references expire
 	//	short_part              the answer of upload.getFile lacks its last bytes
 	//	reset                   the connection is reset and the request lost
+	//	cut_answer              the answer breaks off in the middle: the connection is reset, the request was executed
 	//	bad_salt                the salts of the key are replaced
+	//	transport_error         a packet is answered with the transport error Code, such as -404
+	//	signed_out              the account is signed out everywhere: 401 Message, AUTH_KEY_UNREGISTERED from then on
 	Kind    string  `json:"kind"`
-	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; bad_salt concerns any
+	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; of bad_salt and transport_error none
 	DC      int     `json:"dc"`      // 0: every DC
-	At      []int64 `json:"at"`      // which requests of the method, from 1; of bad_salt: which packets
+	At      []int64 `json:"at"`      // which requests of the method, from 1; of bad_salt and transport_error: which packets
 	Rate    float64 `json:"rate"`    // share of the requests or packets, 0 to 1
 	Seconds int     `json:"seconds"` // of flood_wait; 1 if 0
-	Code    int     `json:"code"`    // of error
-	Message string  `json:"message"` // of error
+	Code    int     `json:"code"`    // of error and transport_error; of signed_out 401 if 0
+	Message string  `json:"message"` // of error; of signed_out SESSION_REVOKED if ""
 }
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
-	wireFaults = []string{"reset", "bad_salt"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out"}
+	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
 )
@@ -52,6 +56,8 @@ func (f *Fault) check() error {
 		return fmt.Errorf("at counts requests from 1")
 	case f.Kind == "error" && (f.Code == 0 || f.Message == ""):
 		return fmt.Errorf("an error needs code and message")
+	case f.Kind == "transport_error" && f.Code >= 0:
+		return fmt.Errorf("a transport_error needs a code below 0")
 	case f.Seconds < 0:
 		return fmt.Errorf("seconds is %d", f.Seconds)
 	case slices.Contains(fileFaults, f.Kind) && !flood.Covers(f.Method, "upload.getFile"):
@@ -66,11 +72,12 @@ type faultPlan struct {
 	mu     sync.Mutex
 	faults []Fault
 	seen   []int64
+	struck map[string]int64 // by kind
 	rnd    func() float64
 }
 
 func newFaultPlan(faults []Fault, rnd func() float64) *faultPlan {
-	return &faultPlan{faults: faults, seen: make([]int64, len(faults)), rnd: rnd}
+	return &faultPlan{faults: faults, seen: make([]int64, len(faults)), struck: map[string]int64{}, rnd: rnd}
 }
 
 // next counts a request of a method, or a packet if that is "", and returns
@@ -85,9 +92,17 @@ func (p *faultPlan) next(method string, dc int, kinds ...string) (fault Fault, s
 		p.seen[i]++
 		if !strikes && (slices.Contains(f.At, p.seen[i]) || f.Rate > 0 && p.rnd() < f.Rate) {
 			fault, strikes = f, true
+			p.struck[f.Kind]++
 		}
 	}
 	return fault, strikes
+}
+
+// counts is how often each kind has struck.
+func (p *faultPlan) counts() map[string]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.struck)
 }
 
 // has reports whether there is any fault of a kind.

@@ -39,7 +39,7 @@ func refuse(code int, text string) error { return &mtserver.Error{Code: code, Me
 // Handle answers one call; see mtserver.Handler.
 func (c *Cluster) Handle(ctx context.Context, call *mtserver.Call) (tl.Object, error) {
 	// When it came counts, not when its turn came.
-	r := &request{Call: call, c: c, now: cmp.Or(call.Received, time.Now())}
+	r := &request{Call: call, c: c, now: cmp.Or(call.Received, c.now())}
 	r.method, _ = schema.Name(call.Method)
 	answer, err := r.answer(ctx)
 	c.stats.count(r, err)
@@ -118,7 +118,7 @@ var withoutLogin = names(`auth.sendCode auth.resendCode auth.cancelCode auth.sig
 
 // usersOnly are the methods that bots may not call.
 var usersOnly = names(`messages.getHistory messages.search messages.getReplies messages.getDialogs messages.getPinnedDialogs
-	messages.getPeerDialogs messages.getSearchCounters account.initTakeoutSession account.finishTakeoutSession account.getPassword`)
+	messages.getPeerDialogs messages.getSearchCounters account.initTakeoutSession account.finishTakeoutSession account.getPassword auth.acceptLoginToken`)
 
 func names(list string) map[string]bool {
 	set := map[string]bool{}
@@ -248,6 +248,9 @@ func (r *request) fault() error {
 		return waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
 	case "error":
 		return refuse(f.Code, f.Message)
+	case "signed_out":
+		r.c.signOut(r.accountID())
+		return refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
 	default:
 		r.strike = f.Kind
 		return nil
@@ -290,24 +293,10 @@ func (r *request) dispatch(q tl.Object) (tl.Object, error) {
 		return r.cdnConfig(), nil
 	case *api.HelpGetAppConfigRequest:
 		return r.appConfig(q), nil
-	case *api.AuthImportBotAuthorizationRequest:
-		return r.importBot(q)
-	case *api.AuthSendCodeRequest:
-		return r.sendCode(q)
-	case *api.AuthSignInRequest:
-		return r.signIn(q)
-	case *api.AccountGetPasswordRequest:
-		return r.password(), nil
 	case *api.AccountInitTakeoutSessionRequest:
 		return r.initTakeout()
 	case *api.AccountFinishTakeoutSessionRequest:
 		return r.finishTakeout()
-	case *api.AuthLogOutRequest:
-		return r.logOut()
-	case *api.AuthExportAuthorizationRequest:
-		return r.exportAuthorization(q)
-	case *api.AuthImportAuthorizationRequest:
-		return r.importAuthorization(q)
 	case *api.UsersGetUsersRequest:
 		return r.getUsers(q)
 	case *api.UsersGetFullUserRequest:
@@ -328,6 +317,39 @@ func (r *request) dispatch(q tl.Object) (tl.Object, error) {
 		return r.savePart(part{id: q.FileID, number: int(q.FilePart), bytes: q.Bytes})
 	case *api.UploadSaveBigFilePartRequest:
 		return r.savePart(part{id: q.FileID, number: int(q.FilePart), total: int(q.FileTotalParts), big: true, bytes: q.Bytes})
+	default:
+		return r.dispatchSignIn(q)
+	}
+}
+
+func (r *request) dispatchSignIn(q tl.Object) (tl.Object, error) {
+	switch q := q.(type) {
+	case *api.AuthImportBotAuthorizationRequest:
+		return r.importBot(q)
+	case *api.AuthSendCodeRequest:
+		return r.sendCode(q)
+	case *api.AuthResendCodeRequest:
+		return r.resendCode(q)
+	case *api.AuthCancelCodeRequest:
+		return r.cancelCode(q)
+	case *api.AuthSignInRequest:
+		return r.signIn(q)
+	case *api.AccountGetPasswordRequest:
+		return r.getPassword()
+	case *api.AuthCheckPasswordRequest:
+		return r.checkPassword(q)
+	case *api.AuthExportLoginTokenRequest:
+		return r.exportLoginToken(q)
+	case *api.AuthImportLoginTokenRequest:
+		return r.importLoginToken(q)
+	case *api.AuthAcceptLoginTokenRequest:
+		return r.acceptLoginToken(q)
+	case *api.AuthLogOutRequest:
+		return r.logOut()
+	case *api.AuthExportAuthorizationRequest:
+		return r.exportAuthorization(q)
+	case *api.AuthImportAuthorizationRequest:
+		return r.importAuthorization(q)
 	default:
 		return r.dispatchMessages(q)
 	}

@@ -241,13 +241,13 @@ func TestPeers(t *testing.T) {
 	u.fails(&api.ChannelsGetMessagesRequest{Channel: inputChannel(theirs), ID: []api.InputMessageClass{&api.InputMessagePinned{}}}, "400 MSG_ID_INVALID")
 	for name, want := range map[string]string{
 		"BigChannel": "", "nobody": "400 USERNAME_NOT_OCCUPIED", "": "400 USERNAME_INVALID", "@bigchannel": "400 USERNAME_INVALID",
-		"1a": "400 USERNAME_INVALID", "a_": "400 USERNAME_INVALID", "a__b": "400 USERNAME_INVALID", "sim_0_bot": "",
+		"1a": "400 USERNAME_INVALID", "a_": "400 USERNAME_INVALID", "a__b": "400 USERNAME_INVALID", "sim_1_bot": "",
 	} {
 		u.fails(&api.ContactsResolveUsernameRequest{Username: name}, want)
 	}
 	u.fails(&api.MessagesGetHistoryRequest{Peer: &api.InputPeerChat{ChatID: 1}}, "400 PEER_ID_INVALID")
-	u.fails(&api.MessagesGetHistoryRequest{Peer: &api.InputPeerUser{UserID: firstUserID, AccessHash: 1}}, "400 PEER_ID_INVALID")
-	u.fails(&api.UsersGetFullUserRequest{ID: &api.InputUser{UserID: firstUserID, AccessHash: 1}}, "400 USER_ID_INVALID")
+	u.fails(&api.MessagesGetHistoryRequest{Peer: &api.InputPeerUser{UserID: 1, AccessHash: 1}}, "400 PEER_ID_INVALID")
+	u.fails(&api.UsersGetFullUserRequest{ID: &api.InputUser{UserID: 1, AccessHash: 1}}, "400 USER_ID_INVALID")
 	u.fails(&api.UsersGetFullUserRequest{ID: &api.InputUserSelf{}}, "")
 	b.fails(&api.MessagesSendMessageRequest{Peer: &api.InputPeerSelf{}, Message: "a", RandomID: 1}, "400 PEER_ID_INVALID")
 }

@@ -20,7 +20,7 @@ func (r *request) config() *api.Config {
 		CallReceiveTimeoutMs: 20000, CallRingTimeoutMs: 90000, CallConnectTimeoutMs: 30000, CallPacketTimeoutMs: 10000,
 		MeURLPrefix: "https://t.me/", CaptionLengthMax: 1024, MessageLengthMax: 4096, WebfileDCID: int32(r.c.cfg.HomeDC),
 	}
-	for _, e := range r.c.endpoints {
+	for _, e := range r.c.addresses() {
 		host, port, err := net.SplitHostPort(e.Address)
 		if err != nil {
 			continue
@@ -67,12 +67,4 @@ func (r *request) appConfig(q *api.HelpGetAppConfigRequest) tl.Object {
 		config.Value = append(config.Value, api.JsonObjectValue{Key: v.key, Value: &api.JsonNumber{Value: float64(v.value)}})
 	}
 	return &api.HelpAppConfig{Hash: hash, Config: config}
-}
-
-// password says that an account has none.
-func (r *request) password() tl.Object {
-	return &api.AccountPassword{
-		NewAlgo: &api.PasswordKdfAlgoUnknown{}, NewSecureAlgo: &api.SecurePasswordKdfAlgoUnknown{},
-		SecureRandom: r.c.world.mac("secure random", r.me.id, r.now.UnixNano()),
-	}
 }

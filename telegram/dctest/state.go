@@ -26,6 +26,7 @@ type state struct {
 	RSA     [2][]byte                  `json:"rsa"` // PKCS#1
 	Keys    map[string]json.RawMessage `json:"keys"`
 	Logins  []stateLogin               `json:"logins"`
+	Futures []stateFuture              `json:"futures,omitempty"`
 	Layers  map[int64]int              `json:"layers"`
 	Uploads []stateUpload              `json:"uploads"`
 	Sent    map[int64][]stateMessage   `json:"sent"` // by id of the channel or, of Saved Messages, the user
@@ -35,6 +36,14 @@ type stateLogin struct {
 	DC      int   `json:"dc"`
 	Key     int64 `json:"key"`
 	Account int64 `json:"account"`
+	// The login that vouched for this one; 0 if none did.
+	ParentDC  int   `json:"parent_dc,omitempty"`
+	ParentKey int64 `json:"parent_key,omitempty"`
+}
+
+type stateFuture struct {
+	Token   []byte `json:"token"`
+	Account int64  `json:"account"`
 }
 
 // The bytes of upload n, from 1, are in the file upload-n.
@@ -98,7 +107,10 @@ func (c *Cluster) restore(s *state) error {
 		}
 	}
 	for _, l := range s.Logins {
-		c.logins[keyAt{l.DC, l.Key}] = l.Account
+		c.logins[keyAt{l.DC, l.Key}] = login{account: l.Account, parent: keyAt{l.ParentDC, l.ParentKey}}
+	}
+	for _, f := range s.Futures {
+		c.futures[string(f.Token)] = f.Account
 	}
 	for key, layer := range s.Layers {
 		c.inits[key] = layer
@@ -122,7 +134,7 @@ func (c *Cluster) restore(s *state) error {
 		})
 	}
 	for id, list := range s.Sent {
-		if ch := c.world.chatByID(id, len(c.accounts)); ch != nil {
+		if ch := c.chatByID(id); ch != nil {
 			if err := c.restoreSent(ch, list); err != nil {
 				return err
 			}
@@ -148,12 +160,12 @@ func (c *Cluster) restoreSent(ch *chat, list []stateMessage) error {
 
 // chatByID is the chat that an id means in a state, nil if there is none in
 // this scenario.
-func (w *world) chatByID(id int64, accounts int) *chat {
-	if i := id - firstChannelID; i >= 0 && i < int64(len(w.channels)) {
-		return w.channels[i]
+func (c *Cluster) chatByID(id int64) *chat {
+	if i := id - firstChannelID; i >= 0 && i < int64(len(c.world.channels)) {
+		return c.world.channels[i]
 	}
-	if i := id - firstUserID; i >= 0 && i < int64(accounts) {
-		return w.savedOf(id)
+	if c.accountLocked(id) != nil {
+		return c.world.savedOf(id)
 	}
 	return nil
 }
@@ -176,8 +188,11 @@ func (c *Cluster) saveState() error {
 		}
 		s.Keys[strconv.Itoa(id)] = b.Bytes()
 	}
-	for k, id := range c.logins {
-		s.Logins = append(s.Logins, stateLogin{DC: k.dc, Key: k.key, Account: id})
+	for k, l := range c.logins {
+		s.Logins = append(s.Logins, stateLogin{DC: k.dc, Key: k.key, Account: l.account, ParentDC: l.parent.dc, ParentKey: l.parent.key})
+	}
+	for token, id := range c.futures {
+		s.Futures = append(s.Futures, stateFuture{Token: []byte(token), Account: id})
 	}
 	if err := os.MkdirAll(c.cfg.StateDir, 0o700); err != nil {
 		return err

@@ -31,6 +31,7 @@ type Stats struct {
 	Connections        int64                     `json:"connections"`
 	DCs                map[string]mtserver.Stats `json:"dcs"`
 	Network            proxy.Stats               `json:"network"` // in front of the cluster
+	Faults             map[string]int64          `json:"faults"`  // of the scenario that struck, by kind
 }
 
 // MethodStats counts the calls of a method.
@@ -160,6 +161,7 @@ func (c *Cluster) Stats() Stats {
 		s.Files[strconv.FormatInt(id, 10)] = fs
 	}
 	s.Sent = c.sentFiles()
+	s.Faults = c.faults.counts()
 	if c.network != nil {
 		s.Network = c.network.Stats()
 	}

@@ -53,6 +53,7 @@ var allTypes = []func() object{
 	func() object { return new(AuthSentCodeTypeSmsPhrase) },
 	func() object { return new(AuthSentCodeTypeSmsWord) },
 	func() object { return new(AuthSignInRequest) },
+	func() object { return new(Authorization) },
 	func() object { return new(CdnConfig) },
 	func() object { return new(CdnPublicKey) },
 	func() object { return new(Channel) },

@@ -4,7 +4,6 @@ package api
 
 import (
 	"github.com/tghaul/haul/tl"
-	"github.com/tghaul/haul/tl/schema"
 )
 
 // AuthAcceptLoginTokenRequestID is the id of auth.acceptLoginToken.
@@ -48,9 +47,9 @@ func (v *AuthAcceptLoginTokenRequest) DecodeBare(d *tl.Decoder) {
 }
 
 // DecodeResult reads the answer to auth.acceptLoginToken. It may alias d's input.
-func (*AuthAcceptLoginTokenRequest) DecodeResult(d *tl.Decoder) (tl.Raw, error) {
-	var v tl.Raw
-	v = schema.ReadClass(d, "Authorization")
+func (*AuthAcceptLoginTokenRequest) DecodeResult(d *tl.Decoder) (*Authorization, error) {
+	v := new(Authorization)
+	v.Decode(d)
 	return v, d.End()
 }
 

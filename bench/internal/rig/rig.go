@@ -6,6 +6,8 @@
 package rig
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -83,4 +85,16 @@ func Noise(path string, size int64, seed uint64) error {
 	}
 	_, err = io.CopyN(f, rand.NewChaCha8(key), size)
 	return errors.Join(err, f.Close())
+}
+
+// SHA256 is the hash of a file, in hexadecimal.
+func SHA256(path string) (sum string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
 }

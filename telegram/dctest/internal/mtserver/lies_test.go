@@ -28,9 +28,19 @@ func dial(t *testing.T, cfg mtserver.Config, o mtproto.Options) (*mtproto.Sessio
 // dialTo is dial with the handler of cfg.
 func dialTo(t *testing.T, cfg mtserver.Config, o mtproto.Options) (*mtproto.Session, error) {
 	t.Helper()
+	var dc *mtserver.DC
+	return dialDC(t, &dc, cfg, o)
+}
+
+// dialDC is dialTo with the server made known. One that is there is used.
+func dialDC(t *testing.T, server **mtserver.DC, cfg mtserver.Config, o mtproto.Options) (*mtproto.Session, error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg.ID, cfg.Test, cfg.RSA = 2, true, testRSA()
-	dc := mtserver.NewDC(cfg)
+	if *server == nil {
+		*server = mtserver.NewDC(cfg)
+	}
+	dc := *server
 	var serving sync.WaitGroup
 	t.Cleanup(func() {
 		cancel()

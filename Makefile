@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test check lint generate generate-check fuzz interop clean \
+.PHONY: demo build test check lint generate generate-check fuzz interop interop-telethon clean \
 	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -51,6 +51,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 interop: ## our client and cluster against implementations that we did not write
 	cd mtproto/interop && $(GO) test -timeout 10m ./...
+
+interop-telethon: ## the import of sessions written by Telethon's own code; needs python3 with Telethon
+	cd mtproto/interop && HAUL_TELETHON=1 $(GO) test -timeout 10m -run TestImportTheirs -v ./...
 
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback

@@ -110,7 +110,7 @@ func openNamed(c *cli.Context, store, name string) (*account, error) {
 		return nil, err
 	}
 	a := &account{name: name, log: log, closes: []func(){closeLog}}
-	if err := a.open(filepath.Join(store, "accounts", name)); err != nil {
+	if err := a.open(c, filepath.Join(store, "accounts", name)); err != nil {
 		a.close()
 		return nil, err
 	}
@@ -181,9 +181,9 @@ func maxFlood(c *cli.Context) time.Duration {
 	return 24 * time.Hour
 }
 
-func (a *account) open(dir string) error {
+func (a *account) open(c *cli.Context, dir string) error {
 	var err error
-	if a.vault, err = vault.Open(dir); err != nil {
+	if a.vault, err = prepareVault(c, dir); err != nil {
 		return err
 	}
 	a.store, err = checkpoint.Open(filepath.Join(dir, "checkpoint"), checkpoint.Options{})

@@ -22,10 +22,11 @@ func accountsCommand() *cli.Command {
 		Name: "accounts", Usage: "list the accounts of the store", OnUsageError: usageError,
 		Description: "Each account has a folder of its own in the store, with its keys, its jobs and its lock. -n NAME names the\n" +
 			"one to use; haul accounts use NAME chooses it for when none is named.\n\n" +
-			"Example:\n   haul accounts\n   haul accounts use work\n   haul accounts remove old",
+			"Example:\n   haul accounts\n   haul accounts use work\n   haul accounts remove old\n" +
+			"   haul accounts export account.backup",
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return usagef("haul accounts %s: use and remove are possible", c.Args().First())
+				return usagef("haul accounts %s: use, remove, export, import and seal are possible", c.Args().First())
 			}
 			return listAccounts(c)
 		},
@@ -41,6 +42,7 @@ func accountsCommand() *cli.Command {
 				Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Usage: "also if it is signed in"}},
 				Action: removeAccount,
 			},
+			accountsExportCommand(), accountsImportCommand(), accountsSealCommand(),
 		},
 	}
 }
@@ -168,6 +170,7 @@ const (
 	stateOut     = "not signed in"
 	stateEnded   = "login ended by Telegram"
 	statePending = "login begun"
+	stateLocked  = "sealed with a passphrase"
 )
 
 // readAccount reads the session of an account. One that cannot be read says so
@@ -179,6 +182,8 @@ func readAccount(dir string) accountRow {
 	}
 	s, err := v.Load()
 	switch {
+	case errors.Is(err, vault.ErrLocked): // nobody is asked only to see a list
+		return accountRow{State: stateLocked}
 	case err != nil:
 		return accountRow{State: err.Error()}
 	case s == nil:
@@ -267,8 +272,8 @@ func removeAccount(c *cli.Context) error {
 		return err
 	}
 	defer a.close()
-	s, err := a.vault.Load()
 	if !c.Bool("force") {
+		s, err := a.vault.Load()
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w; --force removes it anyway", err)
@@ -276,8 +281,8 @@ func removeAccount(c *cli.Context) error {
 			return usagef("account %s is signed in: haul logout -n %s first, or --force to leave that login to the server", name, name)
 		}
 	}
-	if err := a.vault.Remove(); err != nil {
-		return err
+	if err := a.vault.Remove(); err != nil && !c.Bool("force") {
+		return fmt.Errorf("%w; --force removes the rest anyway", err)
 	}
 	a.close()
 	if err := os.RemoveAll(filepath.Join(store, "accounts", name)); err != nil {

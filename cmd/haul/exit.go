@@ -98,6 +98,10 @@ func explain(err error) (code int, hint string) {
 		return exitLogin, "haul login signs in with a phone number; -T qr with a code to scan, -T bot --token TOKEN as a bot"
 	case errors.Is(err, telegram.ErrBotToken):
 		return exitFailed, "@BotFather knows the token of your bot"
+	case errors.Is(err, errNobody):
+		return exitUsage, ""
+	case importHint(err) != "":
+		return exitFailed, importHint(err)
 	case loginHint(err) != "":
 		return exitFailed, loginHint(err)
 	case errors.Is(err, telegram.ErrUnreachable):
@@ -106,7 +110,11 @@ func explain(err error) (code int, hint string) {
 		return exitFailed, "check the name; private chats must be ones that the account is a member of"
 	case errors.Is(err, telegram.ErrUserOnly):
 		return exitFailed, "bots see only channels that they are members of"
-	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged):
+	case errors.Is(err, errNoSession):
+		return exitLogin, "haul login signs in, haul accounts import restores a backup"
+	case vaultHint(err) != "":
+		return exitFailed, vaultHint(err)
+	case errors.Is(err, vault.ErrExposed), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrPassphrase):
 		return exitFailed, ""
 	case errors.Is(err, mtproto.ErrFloodWait):
 		return exitLongWait, "run it again later; asking sooner only makes the wait longer"

@@ -25,18 +25,21 @@ func loginCommand() *cli.Command {
 			"line each; \"-\" as a value waits for that line as long as it takes. Without either, the login ends and\n" +
 			"names the flag that is missing; run again with it, it goes on with the code that was sent. A flag can be\n" +
 			"seen by other users of the machine: pass a password as HAUL_PASSWORD or by standard input.\n\n" +
+			importText + sealText +
 			"Example:\n" +
 			"   haul --datacenters dc.json login\n" +
 			"   haul --datacenters dc.json login -T qr -n work\n" +
 			"   haul --datacenters dc.json login --phone +9996620001 --code 22222\n" +
-			"   haul --datacenters dc.json login -T bot --token 1:sim",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Usage: "how to sign in: code, qr or bot (default: code, or bot if there is a token and no phone)", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
+			"   haul --datacenters dc.json login -T bot --token 1:sim" + importExamples,
+		ArgsUsage: "[SESSION]",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Usage: "how to sign in: code, qr, bot or import (default: code, or bot if there is a token and no phone)", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
 			stringFlag("phone", "", "phone `NUMBER`, in international form"),
 			stringFlag("code", "", "`CODE` that Telegram has sent; resend asks for another one"),
 			stringFlag("password", "", "two-step `PASSWORD`"),
 			stringFlag("token", "", "token of the bot, from @BotFather"),
-		},
+			sealFlag(),
+		}, importFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := applyCommandConfig(c); err != nil {
 				return err
@@ -57,8 +60,12 @@ func login(c *cli.Context) error {
 	ways := map[string]func(*cli.Context, *account, *asker) (*telegram.User, error){"code": loginCode, "qr": loginQR, "bot": loginBot}
 	way, ok := ways[kind]
 	switch {
+	case kind == "import":
+		return loginImport(c)
+	case c.NArg() > 0:
+		return usagef("login takes an argument only with -T import")
 	case !ok:
-		return usagef("-T %s: want code, qr or bot", kind)
+		return usagef("-T %s: want code, qr, bot or import", kind)
 	case kind == "bot" && c.String("token") == "":
 		return usagef("--token or HAUL_TOKEN is needed")
 	}
@@ -71,6 +78,9 @@ func login(c *cli.Context) error {
 		return err
 	}
 	defer a.close()
+	if err := a.chooseSeal(c); err != nil {
+		return err
+	}
 	ask := newAsker(c)
 	if kind == "code" {
 		if err := ask.phoneFirst(c.Context, a); err != nil {

@@ -86,6 +86,7 @@ func TestAsideWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.VerifyServer = true
+		b.slowErrors = true
 		for id := range int64(8) {
 			b.add(id+1, 10, 2) // all of them are verified at the same time
 		}

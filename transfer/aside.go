@@ -32,15 +32,19 @@ type asides struct {
 	until map[scheduler.Scope]time.Time
 }
 
-func (a *asides) hold(s scheduler.Scope, until time.Time) {
+// hold closes a scope. It reports whether that is worth telling: several calls
+// may be refused for one wait.
+func (a *asides) hold(s scheduler.Scope, until time.Time) (news bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.until == nil {
 		a.until = make(map[scheduler.Scope]time.Time)
 	}
-	if until.After(a.until[s]) {
+	known := a.until[s]
+	if until.After(known) {
 		a.until[s] = until
 	}
+	return until.Sub(known) >= scheduler.WaitSlack
 }
 
 // left is how long the scope is held.
@@ -74,9 +78,12 @@ func (r *run) aside(ctx context.Context, route scheduler.Route, conn int, do fun
 	if errors.As(err, &rpc) && isWait(rpc) {
 		wait := waitOf(rpc)
 		until := time.Now().Add(wait + asideMargin)
-		r.asides.hold(scope, until)
+		news := r.asides.hold(scope, until)
 		r.post(func() {
-			r.floodWait(scheduler.Wait{Scope: scope, For: wait, Until: until, Premium: isPremium(rpc)})
+			if news {
+				r.floodWait(scheduler.Wait{Scope: scope, For: wait, Until: until, Premium: isPremium(rpc)})
+			}
+			r.recordWait(scope, until, isPremium(rpc))
 		})
 	}
 	return err

@@ -86,9 +86,11 @@ func TestAsideWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.VerifyServer = true
+		b.slowErrors = true
 		for id := range int64(8) {
-			b.add(id+1, 3*mib, 2)
+			b.add(id+1, 10, 2) // all of them are verified at the same time
 		}
+		short := 0
 		var told, until time.Time
 		held := func(r request) bool { return r.at.After(told.Add(b.latency)) && r.at.Before(until) }
 		b.hook = func(r request) (tl.Object, error, bool) {
@@ -99,6 +101,10 @@ func TestAsideWaits(t *testing.T) {
 				told, until = r.at, r.at.Add(100*time.Second)
 				return nil, rpcError(420, "FLOOD_WAIT_100", "upload.getFileHashes"), true
 			}
+			if r.at.Equal(told) { // sent together with the first: its answer says less
+				short++
+				return nil, rpcError(420, "FLOOD_WAIT_50", "upload.getFileHashes"), true
+			}
 			if held(r) {
 				t.Errorf("a request %v inside the wait", until.Sub(r.at))
 			}
@@ -108,6 +114,15 @@ func TestAsideWaits(t *testing.T) {
 		defer cancel()
 		if _, err := NewFor(b, b.opts).Download(ctx, b.all()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("the first run: %v", err)
+		}
+		waits := 0
+		for _, e := range b.events {
+			if _, ok := e.(FloodWait); ok {
+				waits++
+			}
+		}
+		if waits != 1 || short == 0 {
+			t.Errorf("%d waits were told, of %d answers; want 1 of several", waits, 1+short)
 		}
 		b.mustDownload()
 		if over := time.Since(until); over < 0 || over > 2*time.Second {

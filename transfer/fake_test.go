@@ -44,6 +44,8 @@ type fake struct {
 	sent     []telegram.Uploaded
 	sentTo   map[int64]int // message by random id
 
+	slowErrors bool // what hook answers takes the latency too
+
 	// hook may answer instead of the server, when it returns true. One call
 	// of it runs at a time. errStall means never to answer, errLate to answer
 	// after a time, whether or not anybody still waits.
@@ -220,6 +222,11 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 	case errors.Is(err, errLate):
 		time.Sleep(40 * time.Second)
 		handled, err = true, nil
+	}
+	if handled && s.f.slowErrors {
+		if err := nap(ctx, s.f.latency); err != nil {
+			return nil, err
+		}
 	}
 	if !handled {
 		if err := nap(ctx, s.f.latency); err != nil {

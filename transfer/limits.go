@@ -30,6 +30,7 @@ func (r *run) remember(now time.Time) error {
 		scope, until := scheduler.Scope{DC: w.DC, Method: w.Method}, now.Add(w.Until.Sub(now))
 		r.core.Handle(now, scheduler.Hold{Scope: scope, Until: until, Premium: w.Premium})
 		r.asides.hold(scope, until)
+		r.waits[scope] = until
 	}
 	limits, err := r.o.Checkpoint.Limits()
 	if err != nil {
@@ -120,9 +121,13 @@ func (r *run) floodWait(w scheduler.Wait) {
 	}
 }
 
-// recordWait has a wait recorded, for the next run. A little is added, for what
-// becomes known of it without being told.
+// recordWait has a wait recorded, for the next run, unless a longer one is. A
+// little is added, for what becomes known of it without being told.
 func (r *run) recordWait(s scheduler.Scope, until time.Time, premium bool) {
+	if !until.After(r.waits[s]) {
+		return // servers round up, and answers do not come in order
+	}
+	r.waits[s] = until
 	r.commits.do(func(b *checkpoint.Batch) {
 		b.PutWait(checkpoint.Wait{DC: s.DC, Method: s.Method, Until: until.Add(scheduler.WaitSlack), Premium: premium})
 	})

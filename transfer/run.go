@@ -106,9 +106,10 @@ type run struct {
 	meter      meter
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
-	limitsEnd  time.Time // when to ask for the user's limits again
-	winding    bool      // no task may be started any more
-	unclosed   []*entry  // to be closed when the committer has ended
+	waits      map[scheduler.Scope]time.Time // the ends that are recorded
+	limitsEnd  time.Time                     // when to ask for the user's limits again
+	winding    bool                          // no task may be started any more
+	unclosed   []*entry                      // to be closed when the committer has ended
 	filesKnown int
 	bytesKnown int64 // size of all files listed
 	bytesOver  int64 // size of those that are over
@@ -165,6 +166,7 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 		opens:    make(chan struct{}, maxOpen),
 		files:    make(map[scheduler.FileID]*entry),
 		attempts: make(map[scheduler.AttemptID]*attempt),
+		waits:    make(map[scheduler.Scope]time.Time),
 		started:  now,
 		core: scheduler.New(scheduler.Config{
 			Transfers: e.opts.Transfers, Connections: e.opts.Connections, Seed: uint64(now.UnixNano()),

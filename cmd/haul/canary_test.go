@@ -72,7 +72,7 @@ func formsOf(b []byte, text bool) (forms [][]byte) {
 	}
 	for _, p := range pieces {
 		h := hex.EncodeToString(p)
-		decimals := strings.Trim(fmt.Sprint(p), "[]")
+		decimals := strings.Trim(fmt.Sprintf("%d", p), "[]")
 		forms = append(forms, p, []byte(h), []byte(strings.ToUpper(h)), []byte(decimals), []byte(strings.ReplaceAll(decimals, " ", ",")),
 			[]byte(strings.Trim(strconv.Quote(string(p)), `"`)), []byte(url.QueryEscape(string(p))))
 		// In base64 it looks different at each of three offsets. The first and

@@ -108,7 +108,7 @@ func whoamiCommand() *cli.Command {
 					return err
 				}
 				if c.Bool("json") {
-					return json.NewEncoder(c.App.Writer).Encode(a.who(user))
+					return json.NewEncoder(c.App.Writer).Encode(a.who(user, a.client.HomeDC()))
 				}
 				_, err = fmt.Fprintf(c.App.Writer, "%s, home DC %d\n", describe(user), a.client.HomeDC())
 				return err

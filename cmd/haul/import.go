@@ -73,7 +73,7 @@ func loginImport(c *cli.Context) error {
 	if err := a.chooseSeal(c); err != nil {
 		return err
 	}
-	user, err := a.adopt(c.Context, cfg, telegram.NewSession(test, session.DC, session.Keys, session.Peers))
+	user, homeDC, err := a.adopt(c.Context, cfg, telegram.NewSession(test, session.DC, session.Keys, session.Peers))
 	if errors.Is(err, telegram.ErrNotLoggedIn) || errors.Is(err, telegram.ErrLoggedOut) {
 		return fmt.Errorf("the %v is not valid any more: %w", session, err)
 	}
@@ -83,7 +83,7 @@ func loginImport(c *cli.Context) error {
 	if !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: do not use this session in %s any more: Telegram would end it for both (AUTH_KEY_DUPLICATED)\n", session.Client)
 	}
-	return a.tellSignedIn(c, user)
+	return a.tellSignedIn(c, user, homeDC)
 }
 
 // vacant fails if somebody is signed in with the account.
@@ -96,24 +96,24 @@ func (a *account) vacant() error {
 }
 
 // adopt asks Telegram who is signed in with a session, and only then keeps it.
-func (a *account) adopt(ctx context.Context, cfg telegram.Config, s *telegram.Session) (*telegram.User, error) {
+func (a *account) adopt(ctx context.Context, cfg telegram.Config, s *telegram.Session) (user *telegram.User, homeDC int, err error) {
 	trial := new(telegram.MemorySession)
 	if err := trial.Save(s); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	cfg.Session, cfg.Log = trial, a.log
 	client, err := telegram.Dial(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	user, err := client.Self(ctx)
+	user, err = client.Self(ctx)
 	if err := errors.Join(err, client.Close()); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if s, err = trial.Load(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return user, a.vault.Save(s)
+	return user, s.HomeDC, a.vault.Save(s)
 }
 
 // readForeign reads the sessions that the command line names. Its errors never

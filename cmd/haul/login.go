@@ -97,7 +97,7 @@ func login(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.tellSignedIn(c, user)
+	return a.tellSignedIn(c, user, a.client.HomeDC())
 }
 
 // already is who is signed in, nil if nobody is. Bots are compared by LoginBot.
@@ -154,18 +154,18 @@ type signedIn struct {
 	HomeDC   int       `json:"home_dc"`
 }
 
-func (a *account) who(u *telegram.User) signedIn {
+func (a *account) who(u *telegram.User, homeDC int) signedIn {
 	return signedIn{
 		Account: a.name, ID: fmt.Sprint(u.ID), Name: u.Name, Username: u.Username, Phone: maskPhone(u.Phone), Bot: u.Bot,
-		Premium: u.Premium, HomeDC: a.client.HomeDC(),
+		Premium: u.Premium, HomeDC: homeDC,
 	}
 }
 
-func (a *account) tellSignedIn(c *cli.Context, u *telegram.User) error {
+func (a *account) tellSignedIn(c *cli.Context, u *telegram.User, homeDC int) error {
 	var err error
 	switch {
 	case c.Bool("json"):
-		who := a.who(u)
+		who := a.who(u, homeDC)
 		who.Event, who.Time = "signed_in", time.Now()
 		err = json.NewEncoder(c.App.Writer).Encode(who)
 	case !c.Bool("quiet"):

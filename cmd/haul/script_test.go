@@ -28,7 +28,10 @@ import (
 
 // TestMain lets scripts run haul as a program of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"haul": func() { os.Exit(run(os.Args, dialLoopback)) }})
+	testscript.Main(m, map[string]func(){
+		"haul":        func() { os.Exit(run(os.Args, dialLoopback)) },
+		"haul-panics": func() { os.Exit(run(os.Args, dialPanicking)) },
+	})
 }
 
 // dialLoopback is the only network that a haul of the tests has: no test may
@@ -39,6 +42,25 @@ func dialLoopback(ctx context.Context, network, address string) (net.Conn, error
 		return nil, fmt.Errorf("dial %s: the tests reach this machine only", address)
 	}
 	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// dialPanicking dials connections whose reading panics in the middle of a transfer.
+func dialPanicking(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := dialLoopback(ctx, network, address)
+	return &panickingConn{Conn: c}, err
+}
+
+type panickingConn struct {
+	net.Conn
+	read int
+}
+
+func (c *panickingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.read += n; c.read > 600<<10 {
+		panic(fmt.Sprintf("a panic of the tests, after %d bytes", c.read))
+	}
+	return n, err
 }
 
 // TestScripts runs each testdata/script/*.txtar against a cluster of its own,

@@ -2,6 +2,8 @@ package foreign_test
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -359,6 +361,25 @@ func TestTdataAccounts(t *testing.T) {
 	files["key_datas"] = &fstest.MapFile{Data: []byte("TDF$ broken")}
 	if _, err := foreign.ReadTdata(files, "pass"); err != nil {
 		t.Errorf("with a second copy: %v", err)
+	}
+}
+
+// TestTdataDamage changes the last encrypted byte, which is padding, and sums
+// the file up again: what was sealed must be whole.
+func TestTdataDamage(t *testing.T) {
+	files := foreigntest.Tdata("", foreign.Session{DC: 2, UserID: 7, Keys: homeKey(2)})
+	const name = "D877F783D5D3EF8Cs"
+	b := files[name].Data
+	data := b[8 : len(b)-md5.Size]
+	data[len(data)-1] ^= 1
+	h := md5.New()
+	h.Write(data)
+	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(data))))
+	h.Write(b[4:8])
+	h.Write([]byte("TDF$"))
+	copy(b[len(b)-md5.Size:], h.Sum(nil))
+	if list, err := foreign.ReadTdata(files, ""); !errors.Is(err, foreign.ErrDamaged) {
+		t.Errorf("got %v, %v, want %v", list, err, foreign.ErrDamaged)
 	}
 }
 

@@ -2,11 +2,13 @@ package vault
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/tghaul/haul/telegram"
@@ -431,4 +433,31 @@ func FuzzBox(f *testing.F) {
 			t.Errorf("opened %x, which nobody sealed, as %q", b, plain)
 		}
 	})
+}
+
+// TestHeaderAuthenticated: a header that is changed and summed up again fits
+// its content no more.
+func TestHeaderAuthenticated(t *testing.T) {
+	key := bytes.Repeat([]byte{7}, keySize)
+	s := seal{header{Way: File, Check: newCheck(key)}, key}
+	sealed, err := s.close(sessionMagic, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := parseBox(sessionMagic, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.open(key); err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Replace(x.before[:len(x.before)-sumSize], []byte(`"key"`), []byte(`"KEY"`), 1)
+	sum := sha256.Sum256(changed)
+	y, err := parseBox(sessionMagic, slices.Concat(changed, sum[:sumSize], x.sealed))
+	if err != nil || y.head.Way != File {
+		t.Fatalf("the change matters: %v, %v", y.head, err)
+	}
+	if _, err := y.open(key); !errors.Is(err, ErrDamaged) {
+		t.Errorf("opened all the same: %v", err)
+	}
 }

@@ -202,8 +202,8 @@ func TestHostile(t *testing.T) {
 	loop := slices.Clone(sound)
 	at := (table.root-1)*d.pageSize + 8
 	copy(loop[at:], []byte{0, 0, 0, byte(table.root)}) // its last child is itself
-	if n, _, err := count(loop); !errors.Is(err, ErrDamaged) {
-		t.Errorf("a loop: %d rows, %v", n, err)
+	if n, _, err := count(loop); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "used twice") {
+		t.Errorf("a loop: %d rows, %v", n, err) // found at once, not by its depth: each level could have many
 	}
 
 	// All cells of each leaf are its first one.
@@ -225,6 +225,53 @@ func TestHostile(t *testing.T) {
 		if _, _, err := count(sound[:size]); err == nil && size < 1024 {
 			t.Errorf("cut off at %d: no error", size)
 		}
+	}
+}
+
+// TestAmplified: a page whose many cells are all the same large row does not
+// make more of itself than the file has.
+func TestAmplified(t *testing.T) {
+	const pageSize, cells = 65536, 20_000
+	record := func(values ...any) []byte {
+		var head, body []byte
+		for _, v := range values {
+			switch v := v.(type) {
+			case string:
+				kind := 13 + 2*len(v)
+				head, body = append(head, byte(kind>>14)|0x80, byte(kind>>7)|0x80, byte(kind&0x7f)), append(body, v...)
+			case int:
+				head, body = append(head, 1), append(body, byte(v))
+			}
+		}
+		return slices.Concat([]byte{byte(len(head) + 1)}, head, body)
+	}
+	// leaf puts one record at the end of a page, and n cells that are it.
+	leaf := func(page []byte, at, n int, rec []byte) {
+		cell := slices.Concat([]byte{byte(len(rec)>>14) | 0x80, byte(len(rec)>>7) | 0x80, byte(len(rec) & 0x7f), 1}, rec)
+		start := len(page) - len(cell)
+		copy(page[start:], cell)
+		page[at], page[at+3], page[at+4] = pageLeaf, byte(n>>8), byte(n)
+		for i := range n {
+			page[at+8+2*i], page[at+9+2*i] = byte(start>>8), byte(start)
+		}
+	}
+	data := make([]byte, 2*pageSize)
+	copy(data, Magic)
+	data[17], data[18], data[19] = 1, 1, 1
+	leaf(data[:pageSize], headerSize, 1, record("table", "t", "t", 2, "create table t (a)"))
+	leaf(data[pageSize:], 0, cells, record(strings.Repeat("x", 20_000)))
+	d, err := Open(data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for r, e := range d.Rows("t") {
+		if err = e; e == nil {
+			total += len(r.Text("a"))
+		}
+	}
+	if total == 0 || total > len(data) || !errors.Is(err, ErrDamaged) {
+		t.Errorf("%d bytes out of %d, %v", total, len(data), err)
 	}
 }
 

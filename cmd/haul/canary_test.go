@@ -123,6 +123,11 @@ func (g *cage) interrupt(env []string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if fi, err := os.Stat(log); err == nil && fi.Size() > 0 {
+			break
+		}
+	}
 	time.Sleep(1500 * time.Millisecond) // some tries
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait()

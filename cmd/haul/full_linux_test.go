@@ -31,6 +31,18 @@ func mount(t *testing.T, dir, size string) {
 	})
 }
 
+// fill takes room on a disk, at once.
+func fill(t *testing.T, path string, size int64) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, size), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // pausedAndResumed waits for the pause of a process, lets some time pass, makes
 // room, and wants it to end well.
 func pausedAndResumed(t *testing.T, p *process, makeRoom func() error) {
@@ -72,7 +84,7 @@ func TestStoreFull(t *testing.T) {
 	for _, d := range directions {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, dctest.Config{DCBandwidth: processRate})
+			s := newStage(t, dctest.Config{DCBandwidth: processRate / 4}) // not done before the disk is full
 			store, kept := filepath.Join(s.dir, "store"), filepath.Join(s.dir, "kept")
 			if err := os.Rename(store, kept); err != nil {
 				t.Fatal(err)
@@ -93,7 +105,8 @@ func TestStoreFull(t *testing.T) {
 			}
 			p := s.start(d.args(s)...)
 			p.moved(4 << 20)
-			filler := s.noise("store/filler", 60<<20)
+			filler := filepath.Join(store, "filler")
+			fill(t, filler, 60<<20)
 			pausedAndResumed(t, p, func() error { return os.Remove(filler) })
 			d.check(s)
 		})

@@ -121,8 +121,8 @@ func TestAsideWaits(t *testing.T) {
 				waits++
 			}
 		}
-		if waits != 1 || short == 0 {
-			t.Errorf("%d waits were told, of %d answers; want 1 of several", waits, 1+short)
+		if waits < 1 || waits > 2 || short < 3 { // two if the shorter one came first
+			t.Errorf("%d waits were told, of %d answers; want 1 or 2 of several", waits, 1+short)
 		}
 		b.mustDownload()
 		if over := time.Since(until); over < 0 || over > 2*time.Second {

@@ -218,8 +218,7 @@ func (s *Session) destroyOther(rec *inMsg, other int64) {
 }
 
 // destroyKey handles destroy_auth_key: the key that encrypts this session, and
-// what is bound to it, is gone once the answer is queued.
+// what is bound to it, is gone before the client can have the answer.
 func (s *Session) destroyKey(rec *inMsg) {
-	s.reply(rec, encode(idDestroyKeyOk, nil))
-	s.dc.DestroyKey(s.KeyID())
+	s.dc.destroyKey(s.KeyID(), func() { s.reply(rec, encode(idDestroyKeyOk, nil)) })
 }

@@ -177,7 +177,14 @@ func (d *DC) endSession(name sessionKey) bool {
 // their sessions: the next packet under any of them gets -404. It reports
 // whether the key existed.
 func (d *DC) DestroyKey(id int64) bool {
+	return d.destroyKey(id, func() {})
+}
+
+// destroyKey is DestroyKey, and calls answer between the two: nobody hears of
+// the end of a key that still works, and an ended session sends nothing new.
+func (d *DC) destroyKey(id int64, answer func()) bool {
 	gone := d.keys.remove(id)
+	answer()
 	for _, key := range gone {
 		d.endSessionsOf(key)
 	}

@@ -337,6 +337,35 @@ func DecodeEmailVerification(d *tl.Decoder) EmailVerificationClass {
 	}
 }
 
+// EmailVerifyPurposeClass is any constructor of EmailVerifyPurpose: a pointer to one of the structs
+// below, or *Other.
+type EmailVerifyPurposeClass interface {
+	tl.Object
+	isEmailVerifyPurpose()
+}
+
+func (*Other) isEmailVerifyPurpose() {}
+
+// DecodeEmailVerifyPurpose reads a boxed EmailVerifyPurpose; d keeps the error, with which the result is not to be used.
+func DecodeEmailVerifyPurpose(d *tl.Decoder) EmailVerifyPurposeClass {
+	switch d.PeekID() {
+	case EmailVerifyPurposeLoginSetupID:
+		v := tl.New[EmailVerifyPurposeLoginSetup](d)
+		v.Decode(d)
+		return v
+	case EmailVerifyPurposeLoginChangeID:
+		v := tl.New[EmailVerifyPurposeLoginChange](d)
+		v.Decode(d)
+		return v
+	case EmailVerifyPurposePassportID:
+		v := tl.New[EmailVerifyPurposePassport](d)
+		v.Decode(d)
+		return v
+	default:
+		return readOther(d, "EmailVerifyPurpose")
+	}
+}
+
 // EmojiStatusClass is any constructor of EmojiStatus: a pointer to one of the structs
 // below, or *Other.
 type EmojiStatusClass interface {
@@ -1700,6 +1729,31 @@ func DecodeVideoSize(d *tl.Decoder) VideoSizeClass {
 		return v
 	default:
 		return readOther(d, "VideoSize")
+	}
+}
+
+// AccountEmailVerifiedClass is any constructor of account.EmailVerified: a pointer to one of the structs
+// below, or *Other.
+type AccountEmailVerifiedClass interface {
+	tl.Object
+	isAccountEmailVerified()
+}
+
+func (*Other) isAccountEmailVerified() {}
+
+// DecodeAccountEmailVerified reads a boxed account.EmailVerified; d keeps the error, with which the result is not to be used.
+func DecodeAccountEmailVerified(d *tl.Decoder) AccountEmailVerifiedClass {
+	switch d.PeekID() {
+	case AccountEmailVerifiedID:
+		v := tl.New[AccountEmailVerified](d)
+		v.Decode(d)
+		return v
+	case AccountEmailVerifiedLoginID:
+		v := tl.New[AccountEmailVerifiedLogin](d)
+		v.Decode(d)
+		return v
+	default:
+		return readOther(d, "account.EmailVerified")
 	}
 }
 

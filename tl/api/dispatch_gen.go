@@ -20,6 +20,10 @@ func DecodeRequest(d *tl.Decoder) (tl.Object, error) {
 		v = new(AccountGetPasswordRequest)
 	case AccountInitTakeoutSessionRequestID:
 		v = new(AccountInitTakeoutSessionRequest)
+	case AccountSendVerifyEmailCodeRequestID:
+		v = new(AccountSendVerifyEmailCodeRequest)
+	case AccountVerifyEmailRequestID:
+		v = new(AccountVerifyEmailRequest)
 	case AuthAcceptLoginTokenRequestID:
 		v = new(AuthAcceptLoginTokenRequest)
 	case AuthBindTempAuthKeyRequestID:
@@ -44,6 +48,8 @@ func DecodeRequest(d *tl.Decoder) (tl.Object, error) {
 		v = new(AuthLogOutRequest)
 	case AuthResendCodeRequestID:
 		v = new(AuthResendCodeRequest)
+	case AuthResetLoginEmailRequestID:
+		v = new(AuthResetLoginEmailRequest)
 	case AuthSendCodeRequestID:
 		v = new(AuthSendCodeRequest)
 	case AuthSignInRequestID:

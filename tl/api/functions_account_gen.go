@@ -189,3 +189,105 @@ func (*AccountInitTakeoutSessionRequest) DecodeResult(d *tl.Decoder) (*AccountTa
 	v.Decode(d)
 	return v, d.End()
 }
+
+// AccountSendVerifyEmailCodeRequestID is the id of account.sendVerifyEmailCode.
+const AccountSendVerifyEmailCodeRequestID = 0x98e037bb
+
+// AccountSendVerifyEmailCodeRequest is the function account.sendVerifyEmailCode.
+type AccountSendVerifyEmailCodeRequest struct {
+	Purpose EmailVerifyPurposeClass
+	Email   string
+}
+
+// TypeID is the constructor id.
+func (*AccountSendVerifyEmailCodeRequest) TypeID() uint32 { return AccountSendVerifyEmailCodeRequestID }
+
+// TypeName is the name in the schema.
+func (*AccountSendVerifyEmailCodeRequest) TypeName() string { return "account.sendVerifyEmailCode" }
+
+// Encode appends the boxed value.
+func (v *AccountSendVerifyEmailCodeRequest) Encode(e *tl.Encoder) {
+	e.ID(AccountSendVerifyEmailCodeRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AccountSendVerifyEmailCodeRequest) EncodeBare(e *tl.Encoder) {
+	must(v.Purpose, "account.sendVerifyEmailCode.purpose")
+	v.Purpose.Encode(e)
+	e.String(v.Email)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AccountSendVerifyEmailCodeRequest) Decode(d *tl.Decoder) {
+	expect(d, AccountSendVerifyEmailCodeRequestID, "account.sendVerifyEmailCode")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AccountSendVerifyEmailCodeRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Purpose = DecodeEmailVerifyPurpose(d)
+	v.Email = d.String()
+}
+
+// DecodeResult reads the answer to account.sendVerifyEmailCode. It may alias d's input.
+func (*AccountSendVerifyEmailCodeRequest) DecodeResult(d *tl.Decoder) (*AccountSentEmailCode, error) {
+	v := new(AccountSentEmailCode)
+	v.Decode(d)
+	return v, d.End()
+}
+
+// AccountVerifyEmailRequestID is the id of account.verifyEmail.
+const AccountVerifyEmailRequestID = 0x032da4cf
+
+// AccountVerifyEmailRequest is the function account.verifyEmail.
+type AccountVerifyEmailRequest struct {
+	Purpose      EmailVerifyPurposeClass
+	Verification EmailVerificationClass
+}
+
+// TypeID is the constructor id.
+func (*AccountVerifyEmailRequest) TypeID() uint32 { return AccountVerifyEmailRequestID }
+
+// TypeName is the name in the schema.
+func (*AccountVerifyEmailRequest) TypeName() string { return "account.verifyEmail" }
+
+// Encode appends the boxed value.
+func (v *AccountVerifyEmailRequest) Encode(e *tl.Encoder) {
+	e.ID(AccountVerifyEmailRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AccountVerifyEmailRequest) EncodeBare(e *tl.Encoder) {
+	must(v.Purpose, "account.verifyEmail.purpose")
+	v.Purpose.Encode(e)
+	must(v.Verification, "account.verifyEmail.verification")
+	v.Verification.Encode(e)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AccountVerifyEmailRequest) Decode(d *tl.Decoder) {
+	expect(d, AccountVerifyEmailRequestID, "account.verifyEmail")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AccountVerifyEmailRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Purpose = DecodeEmailVerifyPurpose(d)
+	v.Verification = DecodeEmailVerification(d)
+}
+
+// DecodeResult reads the answer to account.verifyEmail. It may alias d's input.
+func (*AccountVerifyEmailRequest) DecodeResult(d *tl.Decoder) (AccountEmailVerifiedClass, error) {
+	v := DecodeAccountEmailVerified(d)
+	return v, d.End()
+}

@@ -630,6 +630,55 @@ func (*AuthResendCodeRequest) DecodeResult(d *tl.Decoder) (AuthSentCodeClass, er
 	return v, d.End()
 }
 
+// AuthResetLoginEmailRequestID is the id of auth.resetLoginEmail.
+const AuthResetLoginEmailRequestID = 0x7e960193
+
+// AuthResetLoginEmailRequest is the function auth.resetLoginEmail.
+type AuthResetLoginEmailRequest struct {
+	PhoneNumber   string
+	PhoneCodeHash string
+}
+
+// TypeID is the constructor id.
+func (*AuthResetLoginEmailRequest) TypeID() uint32 { return AuthResetLoginEmailRequestID }
+
+// TypeName is the name in the schema.
+func (*AuthResetLoginEmailRequest) TypeName() string { return "auth.resetLoginEmail" }
+
+// Encode appends the boxed value.
+func (v *AuthResetLoginEmailRequest) Encode(e *tl.Encoder) {
+	e.ID(AuthResetLoginEmailRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AuthResetLoginEmailRequest) EncodeBare(e *tl.Encoder) {
+	e.String(v.PhoneNumber)
+	e.String(v.PhoneCodeHash)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AuthResetLoginEmailRequest) Decode(d *tl.Decoder) {
+	expect(d, AuthResetLoginEmailRequestID, "auth.resetLoginEmail")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AuthResetLoginEmailRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.PhoneNumber = d.String()
+	v.PhoneCodeHash = d.String()
+}
+
+// DecodeResult reads the answer to auth.resetLoginEmail. It may alias d's input.
+func (*AuthResetLoginEmailRequest) DecodeResult(d *tl.Decoder) (AuthSentCodeClass, error) {
+	v := DecodeAuthSentCode(d)
+	return v, d.End()
+}
+
 // AuthSendCodeRequestID is the id of auth.sendCode.
 const AuthSendCodeRequestID = 0xa677244f
 

@@ -6,6 +6,94 @@ import (
 	"github.com/tghaul/haul/tl"
 )
 
+// AccountEmailVerifiedID is the id of account.emailVerified.
+const AccountEmailVerifiedID = 0x2b96cd1b
+
+// AccountEmailVerified is the constructor account.emailVerified.
+type AccountEmailVerified struct {
+	Email string
+}
+
+// TypeID is the constructor id.
+func (*AccountEmailVerified) TypeID() uint32 { return AccountEmailVerifiedID }
+
+// TypeName is the name in the schema.
+func (*AccountEmailVerified) TypeName() string { return "account.emailVerified" }
+
+// Encode appends the boxed value.
+func (v *AccountEmailVerified) Encode(e *tl.Encoder) {
+	e.ID(AccountEmailVerifiedID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AccountEmailVerified) EncodeBare(e *tl.Encoder) {
+	e.String(v.Email)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AccountEmailVerified) Decode(d *tl.Decoder) {
+	expect(d, AccountEmailVerifiedID, "account.emailVerified")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AccountEmailVerified) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Email = d.String()
+}
+
+func (*AccountEmailVerified) isAccountEmailVerified() {}
+
+// AccountEmailVerifiedLoginID is the id of account.emailVerifiedLogin.
+const AccountEmailVerifiedLoginID = 0xe1bb0d61
+
+// AccountEmailVerifiedLogin is the constructor account.emailVerifiedLogin.
+type AccountEmailVerifiedLogin struct {
+	Email    string
+	SentCode AuthSentCodeClass
+}
+
+// TypeID is the constructor id.
+func (*AccountEmailVerifiedLogin) TypeID() uint32 { return AccountEmailVerifiedLoginID }
+
+// TypeName is the name in the schema.
+func (*AccountEmailVerifiedLogin) TypeName() string { return "account.emailVerifiedLogin" }
+
+// Encode appends the boxed value.
+func (v *AccountEmailVerifiedLogin) Encode(e *tl.Encoder) {
+	e.ID(AccountEmailVerifiedLoginID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AccountEmailVerifiedLogin) EncodeBare(e *tl.Encoder) {
+	e.String(v.Email)
+	must(v.SentCode, "account.emailVerifiedLogin.sent_code")
+	v.SentCode.Encode(e)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AccountEmailVerifiedLogin) Decode(d *tl.Decoder) {
+	expect(d, AccountEmailVerifiedLoginID, "account.emailVerifiedLogin")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AccountEmailVerifiedLogin) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Email = d.String()
+	v.SentCode = DecodeAuthSentCode(d)
+}
+
+func (*AccountEmailVerifiedLogin) isAccountEmailVerified() {}
+
 // AccountPasswordID is the id of account.password.
 const AccountPasswordID = 0x957b50fb
 
@@ -147,6 +235,49 @@ func (v *AccountPassword) DecodeBare(d *tl.Decoder) {
 		v.LoginEmailPattern.Set = true
 		v.LoginEmailPattern.Value = d.String()
 	}
+}
+
+// AccountSentEmailCodeID is the id of account.sentEmailCode.
+const AccountSentEmailCodeID = 0x811f854f
+
+// AccountSentEmailCode is the constructor account.sentEmailCode.
+type AccountSentEmailCode struct {
+	EmailPattern string
+	Length       int32
+}
+
+// TypeID is the constructor id.
+func (*AccountSentEmailCode) TypeID() uint32 { return AccountSentEmailCodeID }
+
+// TypeName is the name in the schema.
+func (*AccountSentEmailCode) TypeName() string { return "account.sentEmailCode" }
+
+// Encode appends the boxed value.
+func (v *AccountSentEmailCode) Encode(e *tl.Encoder) {
+	e.ID(AccountSentEmailCodeID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *AccountSentEmailCode) EncodeBare(e *tl.Encoder) {
+	e.String(v.EmailPattern)
+	e.Int(v.Length)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *AccountSentEmailCode) Decode(d *tl.Decoder) {
+	expect(d, AccountSentEmailCodeID, "account.sentEmailCode")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *AccountSentEmailCode) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.EmailPattern = d.String()
+	v.Length = d.Int()
 }
 
 // AccountTakeoutID is the id of account.takeout.

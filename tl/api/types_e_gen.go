@@ -132,6 +132,121 @@ func (v *EmailVerificationGoogle) DecodeBare(d *tl.Decoder) {
 
 func (*EmailVerificationGoogle) isEmailVerification() {}
 
+// EmailVerifyPurposeLoginChangeID is the id of emailVerifyPurposeLoginChange.
+const EmailVerifyPurposeLoginChangeID = 0x527d22eb
+
+// EmailVerifyPurposeLoginChange is the constructor emailVerifyPurposeLoginChange.
+type EmailVerifyPurposeLoginChange struct {
+}
+
+// TypeID is the constructor id.
+func (*EmailVerifyPurposeLoginChange) TypeID() uint32 { return EmailVerifyPurposeLoginChangeID }
+
+// TypeName is the name in the schema.
+func (*EmailVerifyPurposeLoginChange) TypeName() string { return "emailVerifyPurposeLoginChange" }
+
+// Encode appends the boxed value.
+func (v *EmailVerifyPurposeLoginChange) Encode(e *tl.Encoder) {
+	e.ID(EmailVerifyPurposeLoginChangeID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *EmailVerifyPurposeLoginChange) EncodeBare(e *tl.Encoder) {
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *EmailVerifyPurposeLoginChange) Decode(d *tl.Decoder) {
+	expect(d, EmailVerifyPurposeLoginChangeID, "emailVerifyPurposeLoginChange")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *EmailVerifyPurposeLoginChange) DecodeBare(d *tl.Decoder) {
+}
+
+func (*EmailVerifyPurposeLoginChange) isEmailVerifyPurpose() {}
+
+// EmailVerifyPurposeLoginSetupID is the id of emailVerifyPurposeLoginSetup.
+const EmailVerifyPurposeLoginSetupID = 0x4345be73
+
+// EmailVerifyPurposeLoginSetup is the constructor emailVerifyPurposeLoginSetup.
+type EmailVerifyPurposeLoginSetup struct {
+	PhoneNumber   string
+	PhoneCodeHash string
+}
+
+// TypeID is the constructor id.
+func (*EmailVerifyPurposeLoginSetup) TypeID() uint32 { return EmailVerifyPurposeLoginSetupID }
+
+// TypeName is the name in the schema.
+func (*EmailVerifyPurposeLoginSetup) TypeName() string { return "emailVerifyPurposeLoginSetup" }
+
+// Encode appends the boxed value.
+func (v *EmailVerifyPurposeLoginSetup) Encode(e *tl.Encoder) {
+	e.ID(EmailVerifyPurposeLoginSetupID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *EmailVerifyPurposeLoginSetup) EncodeBare(e *tl.Encoder) {
+	e.String(v.PhoneNumber)
+	e.String(v.PhoneCodeHash)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *EmailVerifyPurposeLoginSetup) Decode(d *tl.Decoder) {
+	expect(d, EmailVerifyPurposeLoginSetupID, "emailVerifyPurposeLoginSetup")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *EmailVerifyPurposeLoginSetup) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.PhoneNumber = d.String()
+	v.PhoneCodeHash = d.String()
+}
+
+func (*EmailVerifyPurposeLoginSetup) isEmailVerifyPurpose() {}
+
+// EmailVerifyPurposePassportID is the id of emailVerifyPurposePassport.
+const EmailVerifyPurposePassportID = 0xbbf51685
+
+// EmailVerifyPurposePassport is the constructor emailVerifyPurposePassport.
+type EmailVerifyPurposePassport struct {
+}
+
+// TypeID is the constructor id.
+func (*EmailVerifyPurposePassport) TypeID() uint32 { return EmailVerifyPurposePassportID }
+
+// TypeName is the name in the schema.
+func (*EmailVerifyPurposePassport) TypeName() string { return "emailVerifyPurposePassport" }
+
+// Encode appends the boxed value.
+func (v *EmailVerifyPurposePassport) Encode(e *tl.Encoder) {
+	e.ID(EmailVerifyPurposePassportID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *EmailVerifyPurposePassport) EncodeBare(e *tl.Encoder) {
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *EmailVerifyPurposePassport) Decode(d *tl.Decoder) {
+	expect(d, EmailVerifyPurposePassportID, "emailVerifyPurposePassport")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *EmailVerifyPurposePassport) DecodeBare(d *tl.Decoder) {
+}
+
+func (*EmailVerifyPurposePassport) isEmailVerifyPurpose() {}
+
 // EmojiStatusID is the id of emojiStatus.
 const EmojiStatusID = 0xe7ff068a
 

@@ -76,6 +76,7 @@ func (r *request) login(a *account, parent keyAt) {
 	defer r.c.mu.Unlock()
 	r.c.logins[r.key()] = login{account: a.id, parent: parent}
 	delete(r.c.halfway, r.key())
+	delete(r.c.takeouts.open, r.key())
 	r.me = a
 }
 
@@ -115,10 +116,8 @@ func (r *request) logOut() (tl.Object, error) {
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	root := r.key()
-	if l := r.c.logins[root]; l.parent != (keyAt{}) {
-		root = l.parent
-	}
+	root := r.rootLocked()
+	delete(r.c.takeouts.open, root)
 	for k, l := range r.c.logins {
 		if k == root || l.parent == root {
 			delete(r.c.logins, k)
@@ -243,32 +242,4 @@ func (r *request) getFullUser(q *api.UsersGetFullUserRequest) (tl.Object, error)
 		return nil, err
 	}
 	return &api.UsersUserFull{FullUser: api.UserFull{ID: a.id}, Users: []api.UserClass{r.user(a)}}, nil
-}
-
-// initTakeout begins an export session, or goes on with the one there is.
-// See core.telegram.org/api/takeout.
-func (r *request) initTakeout() (tl.Object, error) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	if r.c.takeouts[r.me.id] == 0 {
-		r.c.takeouts[r.me.id] = r.c.world.accessHash(r.me.id, r.now.UnixNano()) & idMask
-	}
-	return &api.AccountTakeout{ID: r.c.takeouts[r.me.id]}, nil
-}
-
-func (r *request) finishTakeout() (tl.Object, error) {
-	if !r.takeout.Set {
-		return nil, refuse(403, "TAKEOUT_REQUIRED")
-	}
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	delete(r.c.takeouts, r.me.id)
-	return boxedBool(true), nil
-}
-
-// inTakeout reports whether id is the account's export session.
-func (c *Cluster) inTakeout(a *account, id int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return a != nil && id != 0 && c.takeouts[a.id] == id
 }

@@ -52,7 +52,7 @@ type Cluster struct {
 	inits     map[int64]int // layer by auth key
 	exported  map[int64]exported
 	exports   int64
-	takeouts  map[int64]int64 // by account
+	takeouts  takeouts
 	uploads   map[uploadKey]*upload
 	randomIDs map[uploadKey]bool
 	listeners map[*mtserver.Session]listener
@@ -105,7 +105,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
 		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
-		logins: map[keyAt]login{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: map[int64]int64{},
+		logins: map[keyAt]login{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: newTakeouts(),
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}

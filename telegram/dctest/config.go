@@ -56,6 +56,8 @@ type Config struct {
 	CodesPerDay       int             `json:"codes_per_day"`  // for one phone; 20 if 0
 	// LoginTokenLifetime is how long a QR code can be scanned; 30s if 0.
 	LoginTokenLifetime Duration `json:"login_token_lifetime"`
+	// TakeoutLifetime is how long an export session holds; 0: until it is finished.
+	TakeoutLifetime Duration `json:"takeout_lifetime"`
 	// AcceptOldHandshake also takes the forms of the key exchange that the
 	// real servers have given up.
 	AcceptOldHandshake bool `json:"accept_old_handshake"`
@@ -98,6 +100,11 @@ type AccountConfig struct {
 	// ScanAfter makes the user scan the QR code of every client, this long
 	// after it has shown the first one. 0: none.
 	ScanAfter Duration `json:"scan_after"`
+	// TakeoutDelay is how long the account has to wait with its first export
+	// session after it was asked for. 0: not at all. TakeoutAllowAfter is when
+	// the user consents to it, which ends the wait. 0: never.
+	TakeoutDelay      Duration `json:"takeout_delay"`
+	TakeoutAllowAfter Duration `json:"takeout_allow_after"`
 }
 
 // A ChannelConfig is a channel with messages, oldest first: the specials, then
@@ -293,8 +300,10 @@ func (a *AccountConfig) check(dcs map[int]bool) error {
 		return errors.New("want either a token or a phone")
 	case !dcs[a.DC]:
 		return fmt.Errorf("dc %d is not an ordinary one of dcs", a.DC)
-	case a.Token != "" && (a.Password != "" || a.Banned || a.ScanAfter != 0):
-		return errors.New("password, banned and scan_after are for users, by phone")
+	case a.Token != "" && (a.Password != "" || a.Banned || a.ScanAfter != 0 || a.TakeoutDelay != 0):
+		return errors.New("password, banned, scan_after and takeout_delay are for users, by phone")
+	case a.TakeoutAllowAfter != 0 && a.TakeoutDelay == 0:
+		return errors.New("takeout_allow_after without a takeout_delay")
 	case a.Hint != "" && a.Password == "":
 		return errors.New("a hint without a password")
 	}

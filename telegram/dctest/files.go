@@ -75,7 +75,7 @@ func (r *request) locate(in api.InputFileLocationClass) (f located, err error) {
 		f.thumb = t
 	}
 	r.strikeLocked(f.worldFile)
-	if text := w.checkReference(ref, r.me.id, id, r.now); text != "" {
+	if text := r.checkReference(ref, id); text != "" {
 		return f, refuse(400, text)
 	}
 	if dc := cmp.Or(r.c.moved[id], f.dc); dc != r.DC {

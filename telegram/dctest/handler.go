@@ -65,6 +65,9 @@ func (r *request) answer(ctx context.Context) (tl.Object, error) {
 	if err := r.admit(); err != nil {
 		return nil, err
 	}
+	if err := r.admitTakeout(q); err != nil {
+		return nil, err
+	}
 	v := r.flood()
 	defer func() { v.Done() }()
 	if err := waitError(v); err != nil {
@@ -105,8 +108,6 @@ func (r *request) admit() error {
 		return refuse(401, "AUTH_KEY_UNREGISTERED")
 	case r.me != nil && r.me.bot() && usersOnly[r.method]:
 		return refuse(400, "BOT_METHOD_INVALID")
-	case r.takeout.Set && !r.c.inTakeout(r.me, r.takeout.Value):
-		return refuse(400, "TAKEOUT_INVALID")
 	}
 	return nil
 }
@@ -153,10 +154,16 @@ func (r *request) peel(ctx context.Context) (tl.Raw, error) {
 	}
 }
 
+// outside are the wrappers that have no place inside invokeWithTakeout.
+var outside = map[uint32]bool{api.InvokeWithLayerRequestID: true, api.InitConnectionRequestID: true, api.InvokeWithTakeoutRequestID: true}
+
 // peelOne takes one wrapper off. It returns nil if there is none.
 func (r *request) peelOne(ctx context.Context, query tl.Raw) (tl.Raw, error) {
 	d := tl.NewDecoder(query)
 	var after []int64
+	if id := d.PeekID(); r.takeout.Set && outside[id] {
+		return nil, unknownMethod(id)
+	}
 	switch d.ID() {
 	case api.InvokeWithLayerRequestID:
 		layer := int(d.Int())
@@ -248,6 +255,12 @@ func (r *request) fault() error {
 		return waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
 	case "error":
 		return refuse(f.Code, f.Message)
+	case "takeout_ended":
+		r.c.endTakeouts(r.accountID())
+		if r.takeout.Set {
+			return refuse(400, "TAKEOUT_INVALID")
+		}
+		return nil
 	case "signed_out":
 		r.c.signOut(r.accountID())
 		return refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
@@ -294,9 +307,9 @@ func (r *request) dispatch(q tl.Object) (tl.Object, error) {
 	case *api.HelpGetAppConfigRequest:
 		return r.appConfig(q), nil
 	case *api.AccountInitTakeoutSessionRequest:
-		return r.initTakeout()
+		return r.initTakeout(q)
 	case *api.AccountFinishTakeoutSessionRequest:
-		return r.finishTakeout()
+		return r.finishTakeout(q)
 	case *api.UsersGetUsersRequest:
 		return r.getUsers(q)
 	case *api.UsersGetFullUserRequest:

@@ -47,6 +47,7 @@ func TestWrappers(t *testing.T) {
 		}), ""},
 		{"without updates", initConnection(228, &api.InvokeWithoutUpdatesRequest{Query: get}), ""},
 		{"takeout never begun", initConnection(228, &api.InvokeWithTakeoutRequest{TakeoutID: 1, Query: get}), "400 TAKEOUT_INVALID"},
+		{"layer within a takeout", initConnection(228, &api.InvokeWithTakeoutRequest{TakeoutID: 1, Query: initConnection(228, get)}), fmt.Sprintf("400 INPUT_METHOD_INVALID_%d", uint32(api.InvokeWithLayerRequestID))},
 		{"range", initConnection(228, &api.InvokeWithMessagesRangeRequest{Range: api.MessageRange{MinID: 1, MaxID: 2}, Query: get}), ""},
 		{"no query inside", tl.Raw(tl.Marshal(initConnection(228, tl.Raw{}))), "400 INPUT_FETCH_ERROR"},
 		{"cut off", tl.Raw(tl.Marshal(initConnection(228, get))[:30]), "400 INPUT_FETCH_ERROR"},
@@ -205,18 +206,6 @@ func TestConfigAnswers(t *testing.T) {
 	}
 	app := must[*api.HelpAppConfig](k, &api.HelpGetAppConfigRequest{})
 	must[*api.HelpAppConfigNotModified](k, &api.HelpGetAppConfigRequest{Hash: app.Hash})
-}
-
-func TestTakeout(t *testing.T) {
-	c := start(t, Config{})
-	u := user(t, c)
-	q := &api.UpdatesGetStateRequest{}
-	u.fails(&api.AccountFinishTakeoutSessionRequest{}, "403 TAKEOUT_REQUIRED")
-	x := must[*api.AccountTakeout](u, &api.AccountInitTakeoutSessionRequest{})
-	u.fails(&api.InvokeWithTakeoutRequest{TakeoutID: x.ID, Query: q}, "")
-	u.fails(&api.InvokeWithTakeoutRequest{TakeoutID: x.ID + 1, Query: q}, "400 TAKEOUT_INVALID")
-	u.fails(&api.InvokeWithTakeoutRequest{TakeoutID: x.ID, Query: &api.AccountFinishTakeoutSessionRequest{}}, "")
-	u.fails(&api.InvokeWithTakeoutRequest{TakeoutID: x.ID, Query: q}, "400 TAKEOUT_INVALID")
 }
 
 // TestPeers checks access hashes: they are an account's own, and bots alone

@@ -94,7 +94,7 @@ func (r *request) photo(f *worldFile, date time.Time) *api.Photo {
 	}
 	return &api.Photo{
 		ID: f.id, AccessHash: r.c.world.accessHash(r.me.id, f.id),
-		FileReference: r.c.world.reference(r.me.id, f.id, r.now), Date: int32(date.Unix()), DCID: int32(f.dc),
+		FileReference: r.reference(f.id), Date: int32(date.Unix()), DCID: int32(f.dc),
 		Sizes: append(sizes, f.thumbs()...),
 	}
 }
@@ -106,7 +106,7 @@ var stripped = []byte{1, 30, 40, 0}
 func (r *request) document(f *worldFile, date time.Time) *api.Document {
 	return &api.Document{
 		ID: f.id, AccessHash: r.c.world.accessHash(r.me.id, f.id),
-		FileReference: r.c.world.reference(r.me.id, f.id, r.now), Date: int32(date.Unix()),
+		FileReference: r.reference(f.id), Date: int32(date.Unix()),
 		MimeType: f.mime, Size: f.size, DCID: int32(f.dc), Attributes: f.attributes(), Thumbs: f.thumbs(),
 	}
 }

@@ -54,7 +54,7 @@ func TestScenarioErrors(t *testing.T) {
 		{"account without", `{"accounts": [{}]}`, "accounts[0]: want either a token or a phone"},
 		{"account with both", `{"accounts": [{"token": "1:a", "phone": "+123456", "code": "1"}]}`, "want either a token or a phone"},
 		{"phone without code", `{"accounts": [{"phone": "+123456"}]}`, "needs a number in international form and a code"},
-		{"account that is a bot with a password", `{"accounts": [{"token": "1:a", "password": "x"}]}`, "accounts[0]: password, banned and scan_after are for users"},
+		{"account that is a bot with a password", `{"accounts": [{"token": "1:a", "password": "x"}]}`, "accounts[0]: password, banned, scan_after and takeout_delay are for users"},
 		{"hint alone", `{"accounts": [{"phone": "+123456", "code": "1", "hint": "x"}]}`, "a hint without a password"},
 		{"long phone", `{"accounts": [{"phone": "+1234567890123456", "code": "1"}]}`, "needs a number in international form"},
 		{"code type", `{"accounts": [{"phone": "+123456", "code": "1", "code_type": "pigeon"}]}`, `unknown code_type "pigeon"`},

@@ -31,15 +31,22 @@ func (w *world) accessHash(account, thing int64) int64 {
 // with account and file.
 const (
 	referenceVersion = 1
+	// takeoutReference is the version of those that were given out within an
+	// export session, and are worth nothing outside of one.
+	takeoutReference = 2
 	referenceHead    = 1 + 8 + 4
 	referenceMAC     = 16
 )
 
 // reference makes a file reference. See core.telegram.org/api/file-references.
-func (w *world) reference(account, file int64, now time.Time) []byte {
-	ref := binary.BigEndian.AppendUint64([]byte{referenceVersion}, uint64(now.UnixMilli()))
+func (r *request) reference(file int64) []byte {
+	w, version := r.c.world, byte(referenceVersion)
+	if r.takeout.Set {
+		version = takeoutReference
+	}
+	ref := binary.BigEndian.AppendUint64([]byte{version}, uint64(r.now.UnixMilli()))
 	ref = binary.BigEndian.AppendUint32(ref, w.expired(file))
-	return append(ref, w.referenceMAC(ref, account, file)...)
+	return append(ref, w.referenceMAC(ref, r.me.id, file)...)
 }
 
 // expired is how often the references to a file have expired at once.
@@ -50,16 +57,18 @@ func (w *world) referenceMAC(head []byte, account, file int64) []byte {
 }
 
 // checkReference returns the error type for a bad reference, "" for a good one.
-func (w *world) checkReference(ref []byte, account, file int64, now time.Time) string {
+func (r *request) checkReference(ref []byte, file int64) string {
+	w := r.c.world
 	switch {
 	case len(ref) == 0:
 		return "FILE_REFERENCE_EMPTY"
-	case len(ref) != referenceHead+referenceMAC || ref[0] != referenceVersion,
-		!hmac.Equal(ref[referenceHead:], w.referenceMAC(ref[:referenceHead], account, file)):
+	case len(ref) != referenceHead+referenceMAC || ref[0] != referenceVersion && ref[0] != takeoutReference,
+		!hmac.Equal(ref[referenceHead:], w.referenceMAC(ref[:referenceHead], r.me.id, file)):
 		return "FILE_REFERENCE_INVALID"
 	}
 	made := time.UnixMilli(int64(binary.BigEndian.Uint64(ref[1:])))
-	if now.Sub(made) >= time.Duration(w.cfg.ReferenceLifetime) || binary.BigEndian.Uint32(ref[9:]) != w.expired(file) {
+	if r.now.Sub(made) >= time.Duration(w.cfg.ReferenceLifetime) || ref[0] == takeoutReference && !r.takeout.Set ||
+		binary.BigEndian.Uint32(ref[9:]) != w.expired(file) {
 		return "FILE_REFERENCE_EXPIRED"
 	}
 	return ""

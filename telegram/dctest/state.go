@@ -27,6 +27,7 @@ type state struct {
 	Keys    map[string]json.RawMessage `json:"keys"`
 	Logins  []stateLogin               `json:"logins"`
 	Futures []stateFuture              `json:"futures,omitempty"`
+	Exports []stateTakeout             `json:"takeouts,omitempty"`
 	Layers  map[int64]int              `json:"layers"`
 	Uploads []stateUpload              `json:"uploads"`
 	Sent    map[int64][]stateMessage   `json:"sent"` // by id of the channel or, of Saved Messages, the user
@@ -44,6 +45,14 @@ type stateLogin struct {
 type stateFuture struct {
 	Token   []byte `json:"token"`
 	Account int64  `json:"account"`
+}
+
+type stateTakeout struct {
+	DC    int       `json:"dc"`
+	Key   int64     `json:"key"`
+	ID    int64     `json:"id"`
+	Scope []byte    `json:"scope"` // TL
+	Until time.Time `json:"until,omitzero"`
 }
 
 // The bytes of upload n, from 1, are in the file upload-n.
@@ -111,6 +120,14 @@ func (c *Cluster) restore(s *state) error {
 	}
 	for _, f := range s.Futures {
 		c.futures[string(f.Token)] = f.Account
+	}
+	for _, x := range s.Exports {
+		t := &takeout{id: x.ID, until: x.Until}
+		d := tl.NewDecoder(x.Scope)
+		if t.scope.Decode(d); d.End() != nil {
+			return fmt.Errorf("takeout %d: %w", x.ID, d.End())
+		}
+		c.takeouts.open[keyAt{x.DC, x.Key}] = t
 	}
 	for key, layer := range s.Layers {
 		c.inits[key] = layer
@@ -193,6 +210,9 @@ func (c *Cluster) saveState() error {
 	}
 	for token, id := range c.futures {
 		s.Futures = append(s.Futures, stateFuture{Token: []byte(token), Account: id})
+	}
+	for k, t := range c.takeouts.open {
+		s.Exports = append(s.Exports, stateTakeout{DC: k.dc, Key: k.key, ID: t.id, Scope: tl.Marshal(&t.scope), Until: t.until})
 	}
 	if err := os.MkdirAll(c.cfg.StateDir, 0o700); err != nil {
 		return err

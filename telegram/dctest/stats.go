@@ -32,6 +32,7 @@ type Stats struct {
 	DCs                map[string]mtserver.Stats `json:"dcs"`
 	Network            proxy.Stats               `json:"network"` // in front of the cluster
 	Faults             map[string]int64          `json:"faults"`  // of the scenario that struck, by kind
+	Takeouts           TakeoutStats              `json:"takeouts"`
 }
 
 // MethodStats counts the calls of a method.
@@ -162,6 +163,10 @@ func (c *Cluster) Stats() Stats {
 	}
 	s.Sent = c.sentFiles()
 	s.Faults = c.faults.counts()
+	c.mu.Lock()
+	s.Takeouts = c.takeouts.counts
+	s.Takeouts.Calls = maps.Clone(s.Takeouts.Calls)
+	c.mu.Unlock()
 	if c.network != nil {
 		s.Network = c.network.Stats()
 	}

@@ -176,7 +176,7 @@ func (r *request) existing(id, hash int64, ref []byte) (*worldFile, error) {
 	if f == nil || hash != r.c.world.accessHash(r.me.id, id) {
 		return nil, refuse(400, "MEDIA_EMPTY")
 	}
-	if text := r.c.world.checkReference(ref, r.me.id, id, r.now); text != "" {
+	if text := r.checkReference(ref, id); text != "" {
 		return nil, refuse(400, text)
 	}
 	return f, nil

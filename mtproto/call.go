@@ -72,7 +72,7 @@ func (s *Session) Invoke(ctx context.Context, query tl.Object) (*Response, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &call{body: tl.Marshal(query), method: query.TypeName(), done: make(chan outcome, 1)}
+	c := &call{body: tl.Marshal(s.opts.Wrap(query)), method: query.TypeName(), done: make(chan outcome, 1)}
 	if err := s.enqueue(c); err != nil {
 		return nil, err
 	}

@@ -88,6 +88,9 @@ type Options struct {
 	// until the server has answered a call on this session and key.
 	Init      func(query tl.Object) tl.Object
 	NoUpdates bool // wrap each query in invokeWithoutUpdates
+	// Wrap puts a wrapper around the query of each call, inside of all others,
+	// when the call is made; it may return the query as it is. nil: none.
+	Wrap func(query tl.Object) tl.Object
 	// OnUpdate gets what the server sends unasked. It must not block, and may be nil.
 	OnUpdate func(update tl.Raw)
 	// OnKey is told of what should be kept: a new key, salts, time. It must not
@@ -124,6 +127,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Init == nil {
 		o.Init = func(q tl.Object) tl.Object { return q }
+	}
+	if o.Wrap == nil {
+		o.Wrap = func(q tl.Object) tl.Object { return q }
 	}
 	if o.OnUpdate == nil {
 		o.OnUpdate = func(tl.Raw) {}

@@ -60,7 +60,7 @@ func (c *Client) SignedIn(answer api.AuthAuthorizationClass) (*User, error) {
 	user := newUser(u)
 	c.ended.Store(false)
 	err := c.keep.updateNow(func(s *Session) {
-		s.User, s.Pending = user, nil
+		s.User, s.Pending, s.Takeout = user, nil, nil
 		s.keepToken(auth.FutureAuthToken)
 		d := s.DCs[s.HomeDC]
 		d.Authorized = true

@@ -61,6 +61,10 @@ type Config struct {
 	// OnFloodWait is told of each wait before it begins. May be called
 	// concurrently and must not block.
 	OnFloodWait func(method string, dc int, wait time.Duration)
+	// OnTakeoutLost is told that the server has ended the takeout session, and
+	// that the client goes on without. May be called concurrently and must not
+	// block.
+	OnTakeoutLost func(err error)
 	// OnUpdate gets the boxed updates of the main session, as they arrive. It
 	// must not block, nor keep the slice. nil: they are ignored.
 	OnUpdate func(update tl.Raw)
@@ -131,6 +135,7 @@ type Client struct {
 	dcs     *directory
 	keep    *keeper
 	floods  floodGates
+	takeout takeoutID
 	connect func(context.Context, mtproto.Options) (session, error)
 
 	home   homeLine
@@ -270,7 +275,7 @@ func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options
 		},
 		OnEndpoint: c.endpointWorks,
 		OnFailure:  func(error) { c.troubles.failed(dc) },
-		Init:       c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
+		Init:       c.initConnection, Wrap: c.takeout.wrap, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
 	}
 }
 

@@ -172,19 +172,24 @@ func (c *Client) importAuthorization(ctx context.Context, from, to mtproto.Invok
 	return fmt.Errorf("import: %w", err)
 }
 
-// ReauthorizeDC is to be called after a 401 or AUTH_KEY_DUPLICATED, the cause,
-// on a file session of a DC. At a guest DC it brings the authorisation there
+// ReauthorizeDC is to be called after an error on a file session of a DC, the
+// cause, that is [AboutAccount]. At a guest DC it brings the authorisation there
 // again, once for all who ask at the same time; if that does not last it makes
 // a new key, and at last fails with ErrGuestAuth. At the home DC it finds out
 // whether the account is signed out (ErrLoggedOut), which AUTH_KEY_DUPLICATED
 // means anywhere: the session is in use elsewhere too, and the server has
-// ended it. nil: get the file session anew and repeat.
+// ended it. A takeout session that is over is used no more. nil: get the file
+// session anew and repeat.
 func (c *Client) ReauthorizeDC(ctx context.Context, dc int, cause error) error {
 	if err := c.checkLoggedIn(); err != nil {
 		return err
 	}
-	if react(cause) == loggedOut {
+	switch react(cause) {
+	case loggedOut:
 		return c.endLogin(cause)
+	case noTakeout:
+		return c.takeoutLost(cause)
+	default:
 	}
 	if dc == c.HomeDC() {
 		_, err := c.Self(ctx)

@@ -188,8 +188,8 @@ func (c *Client) invoke(ctx context.Context, q tl.Object, maxWait time.Duration)
 
 // tries counts what was done about the errors of one call.
 type tries struct {
-	backOffs, floods, moves, configs, lines int
-	maxWait                                 time.Duration // longest flood wait to obey
+	backOffs, floods, moves, configs, lines, takeouts int
+	maxWait                                           time.Duration // longest flood wait to obey
 }
 
 // once counts up *n, and reports false beyond the limit.
@@ -226,6 +226,14 @@ func (c *Client) handle(ctx context.Context, l line, q tl.Object, err error, t *
 			return nil // connectHome makes another key
 		}
 		return c.endLogin(err)
+	case noTakeout:
+		if !inTakeout(method) {
+			return err
+		}
+		if !once(&t.takeouts, maxTakeouts) {
+			return fmt.Errorf("%w: %w", errTakeoutLoop, err)
+		}
+		return c.takeoutLost(err)
 	case newConfig:
 		if !once(&t.configs, 1) {
 			return err
@@ -305,7 +313,9 @@ func (c *Client) endLogin(err error) error {
 	if !c.ended.Swap(true) {
 		c.cfg.Log.Error("signed out by the server", "err", err)
 	}
+	c.takeout.Store(0)
 	save := c.keep.updateNow(func(s *Session) {
+		s.Takeout = nil
 		for id, d := range s.DCs {
 			d.Authorized, d.ImportedAt = false, time.Time{}
 			s.DCs[id] = d

@@ -24,12 +24,14 @@ const (
 	checkLogin                 // perhaps signed out: confirm
 	loggedOut                  // certainly signed out
 	newConfig                  // the list of DCs is stale: fetch it, repeat
+	noTakeout                  // the takeout session is over: repeat without it
 )
 
 const (
 	maxBackOffs  = 8  // repeats of one call after server trouble
 	maxFloods    = 16 // waits of one call
 	maxHomeMoves = 3  // changes of the home DC by one call
+	maxTakeouts  = 2  // repeats of one call for a takeout session that is over
 
 	maxWaitSeconds = 14 * 24 * 60 * 60 // longest wait a server is believed
 )
@@ -69,6 +71,8 @@ var reactByType = map[string]reaction{
 	"AUTH_KEY_PERM_EMPTY":     backOff,
 
 	"MTPROTO_CLUSTER_INVALID": newConfig,
+	"TAKEOUT_INVALID":         noTakeout,
+	"TAKEOUT_REQUIRED":        noTakeout,
 
 	// 500s that repeating does not help, or that are no trouble at all.
 	"RANDOM_ID_DUPLICATE":           giveUp,
@@ -82,6 +86,18 @@ var reactByType = map[string]reaction{
 	"TAKEOUT_INIT_DELAY":    giveUp,
 	"2FA_CONFIRM_WAIT":      giveUp,
 	"FLOOD_TEST_PHONE_WAIT": giveUp,
+}
+
+// AboutAccount reports whether an error that a file session has answered is
+// about the account, its login or its takeout session, rather than about what
+// was asked for: [Client.ReauthorizeDC] takes it from there.
+func AboutAccount(err error) bool {
+	switch react(err) {
+	case checkLogin, loggedOut, noTakeout:
+		return true
+	default:
+		return false
+	}
 }
 
 // backOffPause is the pause before repeat n, from 0: 1, 2, 4 … 60 s, each

@@ -35,6 +35,8 @@ type Session struct {
 	FutureTokens []SecretBytes `json:"future_tokens,omitempty"`
 	// Peers are the chats that the account has met, with their access hashes.
 	Peers []Peer `json:"peers,omitempty"`
+	// Takeout is the takeout session that is not finished: nil if there is none.
+	Takeout *Takeout `json:"takeout,omitempty"`
 	// Servers is what was learned of the servers' addresses, nil for nothing.
 	Servers *Servers `json:"servers,omitempty"`
 	// Waits are the flood waits that were not over: a restart does not end them.
@@ -91,7 +93,7 @@ func (s *Session) clone() *Session {
 	c.Peers = slices.Clone(s.Peers)
 	c.Waits = slices.Clone(s.Waits)
 	c.FutureTokens = slices.Clone(s.FutureTokens)
-	// Servers is replaced as a whole, never changed.
+	// Servers and Takeout are replaced as a whole, never changed.
 	if s.User != nil {
 		u := *s.User
 		c.User = &u

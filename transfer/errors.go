@@ -105,7 +105,7 @@ func (r *run) reactRPC(ctx context.Context, s scheduler.Send, rpc *mtproto.RPCEr
 		f.Route.DC = rpc.Arg
 	case strings.HasPrefix(rpc.Type, "FILE_REFERENCE_"):
 		f.Kind = scheduler.Stale
-	case rpc.Code == 401 || rpc.Type == "AUTH_KEY_DUPLICATED":
+	case telegram.AboutAccount(rpc):
 		if err := r.tg.ReauthorizeDC(ctx, s.Route.DC, rpc); err != nil && ctx.Err() == nil {
 			if endsRun(err) {
 				return verdict{run: err}

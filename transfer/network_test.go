@@ -88,6 +88,16 @@ func signedIn(t *testing.T, cluster *dctest.Cluster) *telegram.Client {
 // signedInBy is a client that dials in its own way.
 func signedInBy(t *testing.T, cluster *dctest.Cluster, dial mtproto.DialFunc) *telegram.Client {
 	t.Helper()
+	client := connected(t, cluster, dial)
+	if _, err := client.LoginBot(t.Context(), dctest.BotToken); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// connected is a client that nobody is signed in with.
+func connected(t *testing.T, cluster *dctest.Cluster, dial mtproto.DialFunc) *telegram.Client {
+	t.Helper()
 	doc, err := json.Marshal(cluster.Datacenters())
 	if err != nil {
 		t.Fatal(err)
@@ -98,9 +108,6 @@ func signedInBy(t *testing.T, cluster *dctest.Cluster, dial mtproto.DialFunc) *t
 	}
 	client, err := telegram.Dial(t.Context(), telegram.Config{AppID: 1, AppHash: "x", Datacenters: dcs, Dial: dial})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.LoginBot(t.Context(), dctest.BotToken); err != nil {
 		t.Fatal(err)
 	}
 	return client

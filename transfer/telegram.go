@@ -22,7 +22,7 @@ type Telegram interface {
 	DropFileSession(dc int, use telegram.Use, n int)
 	// CDNSession is the n-th connection with a CDN DC.
 	CDNSession(ctx context.Context, dc int, n int) (Session, error)
-	// ReauthorizeDC is called after a 401, or AUTH_KEY_DUPLICATED; see
+	// ReauthorizeDC is called after an error that is telegram.AboutAccount; see
 	// telegram.Client.ReauthorizeDC.
 	ReauthorizeDC(ctx context.Context, dc int, cause error) error
 	// RefreshFiles fetches messages for the sake of new file references.

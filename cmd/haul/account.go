@@ -82,6 +82,7 @@ func clientConfig(c *cli.Context) (telegram.Config, error) {
 			"\"API development tools\", make an app, and set HAUL_APP_ID and HAUL_APP_HASH (or --app-id and --app-hash) to what it shows")
 	}
 	cfg.PFS, cfg.AppVersion, cfg.MaxFloodWait = c.Bool("pfs"), version, maxFlood(c)
+	cfg.OnTakeoutLost = takeoutLost(c)
 	cfg.OnFloodWait = func(method string, dc int, wait time.Duration) {
 		if !c.Bool("json") && !c.Bool("quiet") {
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)

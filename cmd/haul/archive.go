@@ -30,24 +30,30 @@ func transferFlags() []cli.Flag {
 	}
 }
 
-// engine makes the engine that the flags ask for, and tells events of what it does.
-func engine(c *cli.Context, a *account, events func(transfer.Event)) (*transfer.Engine, error) {
+// downloadFlags are those of the commands that fetch.
+func downloadFlags() []cli.Flag {
+	return append(transferFlags(), boolFlag("takeout", "read within a takeout session, which has lower flood limits (users only)"))
+}
+
+// engineOptions are how the flags say that an engine works, but for who gets its events.
+func engineOptions(c *cli.Context, a *account) (transfer.Options, error) {
+	var none transfer.Options
 	if c.Int("transfers") < 1 || c.Int("connections") < 0 || c.Int("connections") > 16 || c.Duration("max-wait") < 0 {
-		return nil, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
+		return none, usagef("--transfers needs 1 or more, --connections 1 to 16, --max-wait a positive time")
 	}
 	limits, err := userLimits(c)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	orders := map[string]transfer.Order{"listed": transfer.Listed, "smallest": transfer.Smallest, "largest": transfer.Largest}
 	order, known := orders[c.String("order")]
 	if !known {
-		return nil, usagef("--order %q: want listed, smallest or largest", c.String("order"))
+		return none, usagef("--order %q: want listed, smallest or largest", c.String("order"))
 	}
-	return transfer.New(a.client, transfer.Options{
+	return transfer.Options{
 		Limits: limits, Checkpoint: a.store, Transfers: c.Int("transfers"), Connections: c.Int("connections"), MaxWait: c.Duration("max-wait"),
-		Order: order, VerifyServer: c.Bool("verify-server"), Events: events,
-	}), nil
+		Order: order, VerifyServer: c.Bool("verify-server"),
+	}, nil
 }
 
 // userLimits are the limits of --bwlimit and --tpslimit, nil if there are none.
@@ -90,6 +96,7 @@ func archiveJob() jobKind {
 		what: func() []cli.Flag {
 			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...)
 		},
+		how: downloadFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return usagef("which chat? haul archive @name -d DIR")
@@ -137,14 +144,21 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
 		}
 	}
-	show := newDisplay(c)
-	e, err := engine(c, a, j.watch(show))
+	o, err := engineOptions(c, a)
 	if err != nil {
 		return err
 	}
+	finish, err := a.takeout(ctx, c, peers, s.maxSize)
+	if err != nil {
+		return err
+	}
+	defer func() { finish(err) }()
 	if err := j.begin(); err != nil {
 		return err
 	}
+	show := newDisplay(c)
+	o.Events = j.watch(show)
+	e := transfer.New(a.client, o)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for i, peer := range peers {
 			for d, err := range archiveDownloads(ctx, a, e, s, peer, folders[i]) {
@@ -191,6 +205,7 @@ func dlJob() jobKind {
 		what: func() []cli.Flag {
 			return []cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}
 		},
+		how: downloadFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
@@ -211,39 +226,48 @@ func dlCommand() *cli.Command {
 	}
 }
 
+// A linked is a message link, resolved.
+type linked struct {
+	link string
+	peer telegram.Peer
+	ids  []int
+}
+
 // download fetches the files of the messages that a job names.
-func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
+func download(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
 	root, err := openDir(c.String("dir"))
 	if err != nil {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing is written through it
-	var files []telegram.File
-	for _, link := range j.args {
-		peer, ids, err := a.client.ParseMessageLink(ctx, link)
-		if err != nil {
+	links := make([]linked, len(j.args))
+	peers := make([]telegram.Peer, len(j.args))
+	for i, link := range j.args {
+		l := linked{link: link}
+		if l.peer, l.ids, err = a.client.ParseMessageLink(ctx, link); err != nil {
 			return fmt.Errorf("%s: %w", link, err)
 		}
-		found := len(files)
-		for m, err := range a.client.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
-			if err != nil {
-				return fmt.Errorf("%s: %w", link, err)
-			}
-			files = append(files, m.Files...)
-		}
-		if len(files) == found {
-			return fmt.Errorf("%s: %w", link, transfer.ErrGone)
-		}
+		links[i], peers[i] = l, l.peer
 	}
-	show := newDisplay(c)
-	e, err := engine(c, a, j.watch(show))
+	o, err := engineOptions(c, a)
+	if err != nil {
+		return err
+	}
+	finish, err := a.takeout(ctx, c, peers, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { finish(err) }()
+	files, err := linkedFiles(ctx, a, links)
 	if err != nil {
 		return err
 	}
 	if err := j.begin(); err != nil {
 		return err
 	}
-	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
+	show := newDisplay(c)
+	o.Events = j.watch(show)
+	report, err := transfer.New(a.client, o).Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for _, f := range files {
 			// The number of the message tells files of one name apart.
 			name := strconv.Itoa(f.Origin.MessageID) + "_" + transfer.SafeName(f.Name)
@@ -256,6 +280,23 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 	return outcome(c, report, err)
 }
 
+// linkedFiles are the files of the messages that are linked to.
+func linkedFiles(ctx context.Context, a *account, links []linked) (files []telegram.File, err error) {
+	for _, l := range links {
+		found := len(files)
+		for m, err := range a.client.Messages(ctx, l.peer, telegram.MessagesOptions{IDs: l.ids}) {
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.link, err)
+			}
+			files = append(files, m.Files...)
+		}
+		if len(files) == found {
+			return nil, fmt.Errorf("%s: %w", l.link, transfer.ErrGone)
+		}
+	}
+	return files, nil
+}
+
 func upJob() jobKind {
 	return jobKind{
 		command: "up",
@@ -265,6 +306,7 @@ func upJob() jobKind {
 				stringFlag("caption", "", "caption of each message"),
 			}
 		},
+		how: transferFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
@@ -292,15 +334,16 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if err != nil {
 		return err
 	}
-	show := newDisplay(c)
-	e, err := engine(c, a, j.watch(show))
+	o, err := engineOptions(c, a)
 	if err != nil {
 		return err
 	}
 	if err := j.begin(); err != nil {
 		return err
 	}
-	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
+	show := newDisplay(c)
+	o.Events = j.watch(show)
+	report, err := transfer.New(a.client, o).Upload(ctx, func(yield func(transfer.Upload, error) bool) {
 		for _, path := range j.args {
 			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption"), Job: j.record.ID}, nil) {
 				return

@@ -32,6 +32,7 @@ import (
 type jobKind struct {
 	command string
 	what    func() []cli.Flag            // flags that say what is moved; without one they are zero, except dir
+	how     func() []cli.Flag            // flags that say how
 	check   func(c *cli.Context) error   // of the command line
 	normal  func(argument string) string // the one form of an argument that means the same everywhere
 	run     func(ctx context.Context, c *cli.Context, a *account, j *job) error
@@ -40,11 +41,11 @@ type jobKind struct {
 func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob()} }
 
 // flags are those of the command.
-func (k jobKind) flags() []cli.Flag { return append(k.what(), transferFlags()...) }
+func (k jobKind) flags() []cli.Flag { return append(k.what(), k.how()...) }
 
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
-	tuning := typed(c, transferFlags())
+	tuning := typed(c, k.how())
 	if err := k.check(c); err != nil {
 		return err
 	}
@@ -347,7 +348,12 @@ func (k jobKind) context(parent *cli.Context, r checkpoint.Job, now map[string]s
 	if values == nil {
 		values = make(map[string]string)
 	}
-	maps.Copy(values, now)
+	known := k.how()
+	for name, value := range now { // the other flags of haul resume are for other commands
+		if slices.ContainsFunc(known, func(f cli.Flag) bool { return f.Names()[0] == name }) {
+			values[name] = value
+		}
+	}
 	for _, f := range k.what() { // also those that were not set: no variable may change the job
 		name, value := f.Names()[0], zero(f)
 		if v, ok := r.Flags[name]; ok {

@@ -78,12 +78,13 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, repairs.Close()) }()
-	show := newDisplay(c)
-	e, err := engine(c, a, show.event)
+	o, err := engineOptions(c, a)
 	if err != nil {
 		return 0, err
 	}
-	report, err := e.Download(c.Context, repairs.Downloads(c.Context))
+	show := newDisplay(c)
+	o.Events = show.event
+	report, err := transfer.New(a.client, o).Download(c.Context, repairs.Downloads(c.Context))
 	show.close()
 	if !c.Bool("json") && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files repaired (%s), %d could not be; %s received in %.1f s\n",

@@ -42,7 +42,8 @@ func (c *Client) beginLogin() error {
 	if u := c.User(); u != nil && c.checkLoggedIn() == nil {
 		return fmt.Errorf("%w: the session belongs to user %d", ErrSignedIn, u.ID)
 	}
-	c.ended.Store(false)
+	c.ending.reset()
+	c.keep.update(func(s *Session) { s.Ended = "" })
 	return nil
 }
 
@@ -58,9 +59,9 @@ func (c *Client) SignedIn(answer api.AuthAuthorizationClass) (*User, error) {
 		return nil, errors.New("telegram: signed in, but the server does not say as whom")
 	}
 	user := newUser(u)
-	c.ended.Store(false)
+	c.ending.reset()
 	err := c.keep.updateNow(func(s *Session) {
-		s.User, s.Pending, s.Takeout = user, nil, nil
+		s.User, s.Pending, s.Takeout, s.Ended = user, nil, nil, ""
 		s.keepToken(auth.FutureAuthToken)
 		d := s.DCs[s.HomeDC]
 		d.Authorized = true

@@ -154,8 +154,8 @@ type Client struct {
 	stop      context.CancelFunc // of the steward
 	steady    sync.WaitGroup     // the steward
 
-	// ended is set once the server has signed the session out.
-	ended atomic.Bool
+	ending ending // of the login, by the server
+	freeze freeze
 
 	closeOnce sync.Once
 	closing   chan struct{}

@@ -12,9 +12,10 @@ import (
 var (
 	// ErrNotLoggedIn: nobody is signed in with this session.
 	ErrNotLoggedIn = errors.New("telegram: not signed in")
-	// ErrLoggedOut: the session was signed in, and the server has ended that.
-	// Nothing works any more until the next login. Not retryable.
-	ErrLoggedOut = errors.New("telegram: the session was ended by the server, sign in again")
+	// ErrLoggedOut: the session was signed in, and the server has ended that; the
+	// *AccountError that matches it says why. Nothing works any more until the
+	// next login. Not retryable.
+	ErrLoggedOut = errors.New("telegram: the login was ended by the server, sign in again")
 	// ErrPeerNotFound: no chat of that name or id, or none this account can open.
 	ErrPeerNotFound = errors.New("telegram: no such chat, or no access to it")
 	// ErrUserOnly: the server keeps this from bots.

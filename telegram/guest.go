@@ -77,18 +77,25 @@ func (g *guest) imported() {
 
 // checkLoggedIn is nil while an account is signed in.
 func (c *Client) checkLoggedIn() error {
-	in := c.LoggedIn() // before ended: that is set first
-	switch {
-	case c.closed():
+	in := c.LoggedIn() // before ending: that is set first
+	if c.closed() {
 		return ErrClosed
-	case c.ended.Load():
-		return ErrLoggedOut
-	case !in:
-		return ErrNotLoggedIn
-	default:
+	}
+	if err := c.ending.err(); err != nil {
+		return err
+	}
+	if in {
 		return nil
 	}
+	if why := get(c.keep, func(s *Session) AccountState { return s.Ended }); why != "" { // found out by an earlier client
+		return &AccountError{State: why}
+	}
+	return ErrNotLoggedIn
 }
+
+// CheckLogin is nil while an account is signed in, as far as is known here.
+// Errors: ErrNotLoggedIn, *AccountError if the server has ended the login, ErrClosed.
+func (c *Client) CheckLogin() error { return c.checkLoggedIn() }
 
 // authorize makes sure that the account is signed in at dc, whichever it is.
 func (c *Client) authorize(ctx context.Context, dc int) error {
@@ -189,8 +196,11 @@ func (c *Client) ReauthorizeDC(ctx context.Context, dc int, cause error) error {
 		return c.endLogin(cause)
 	case noTakeout:
 		return c.takeoutLost(cause)
+	case barred:
+		return c.barred(ctx, cause)
 	default:
 	}
+	c.ending.suspect(accountError(cause))
 	if dc == c.HomeDC() {
 		_, err := c.Self(ctx)
 		return err
@@ -211,7 +221,11 @@ func (c *Client) ReauthorizeDC(ctx context.Context, dc int, cause error) error {
 				return err
 			}
 		}
-		return c.becomeGuest(ctx, dc)
+		err := c.becomeGuest(ctx, dc)
+		if err == nil {
+			c.ending.acquit()
+		}
+		return err
 	})
 }
 

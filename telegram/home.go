@@ -166,8 +166,8 @@ func (c *Client) invoke(ctx context.Context, q tl.Object, maxWait time.Duration)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if c.ended.Load() {
-			return nil, ErrLoggedOut
+		if err := c.ending.err(); err != nil {
+			return nil, err
 		}
 		l, err := c.homeSession(ctx)
 		if err != nil {
@@ -226,6 +226,8 @@ func (c *Client) handle(ctx context.Context, l line, q tl.Object, err error, t *
 			return nil // connectHome makes another key
 		}
 		return c.endLogin(err)
+	case barred:
+		return c.barred(ctx, err)
 	case noTakeout:
 		if !inTakeout(method) {
 			return err
@@ -292,9 +294,11 @@ func (c *Client) confirmLogin(ctx context.Context, l line, err error) error {
 	if out := c.checkLoggedIn(); out != nil { // perhaps another call has found out meanwhile
 		return fmt.Errorf("%w: %w", out, err)
 	}
+	c.ending.suspect(accountError(err))
 	resp, again := l.Invoke(ctx, selfQuery())
 	if again == nil {
 		resp.Release()
+		c.ending.acquit()
 		return err
 	}
 	if react(again) == checkLogin || react(again) == loggedOut {
@@ -310,16 +314,18 @@ func (c *Client) endLogin(err error) error {
 		dc := c.HomeDC()
 		c.keep.dropKey(dc, c.keep.dc(dc).Key) // dead for good
 	}
-	if !c.ended.Swap(true) {
+	c.ending.suspect(accountError(err))
+	cause, news := c.ending.end()
+	if news {
 		c.cfg.Log.Error("signed out by the server", "err", err)
 	}
 	c.takeout.Store(0)
 	save := c.keep.updateNow(func(s *Session) {
-		s.Takeout = nil
+		s.Takeout, s.Ended = nil, cause.State
 		for id, d := range s.DCs {
 			d.Authorized, d.ImportedAt = false, time.Time{}
 			s.DCs[id] = d
 		}
 	})
-	return errors.Join(fmt.Errorf("%w: %w", ErrLoggedOut, err), save)
+	return errors.Join(cause, save)
 }

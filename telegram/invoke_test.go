@@ -58,6 +58,7 @@ func TestInvokeReactions(t *testing.T) {
 		{name: "key unknown", errs: []error{mtproto.ErrKeyUnknown}, want: ErrLoggedOut, calls: 1, dc: 2},
 		{name: "user migrate", errs: []error{rpcErr(303, "USER_MIGRATE", 4)}, calls: 2, dc: 4},
 		{name: "phone migrate", errs: []error{rpcErr(303, "PHONE_MIGRATE", 4)}, anon: true, calls: 2, dc: 4},
+		{name: "network migrate", errs: []error{rpcErr(303, "NETWORK_MIGRATE", 4)}, anon: true, calls: 2, dc: 4},
 		{name: "migrate to nowhere", errs: []error{rpcErr(303, "USER_MIGRATE", 99)}, want: ErrUnknownDC, calls: 1, dc: 2},
 		{
 			name: "migrate in circles", errs: []error{

@@ -142,6 +142,13 @@ func TestLoginPhone(t *testing.T) {
 			person: person{codes: []string{"22222"}}, asks: []error{nil},
 		},
 		{
+			name: "the network is nearer to another DC", person: person{codes: []string{"22222"}}, asks: []error{nil},
+			cfg: dctest.Config{
+				Accounts: user(func(a *dctest.AccountConfig) { a.DC = 4 }).Accounts,
+				Faults:   []dctest.Fault{{Kind: "error", Method: "auth.sendCode", At: []int64{1}, Code: 303, Message: "NETWORK_MIGRATE_4"}},
+			},
+		},
+		{
 			name: "wrong code", cfg: user(nil), person: person{codes: []string{"1", "22222"}},
 			asks: []error{nil, telegram.ErrCodeInvalid},
 		},

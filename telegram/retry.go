@@ -24,6 +24,7 @@ const (
 	checkLogin                 // perhaps signed out: confirm
 	loggedOut                  // certainly signed out
 	newConfig                  // the list of DCs is stale: fetch it, repeat
+	barred                     // the account may not do this: say so
 	noTakeout                  // the takeout session is over: repeat without it
 )
 
@@ -70,6 +71,10 @@ var reactByType = map[string]reaction{
 	"SESSION_PASSWORD_NEEDED": giveUp, // an answer to a login, not a lost one
 	"AUTH_KEY_PERM_EMPTY":     backOff,
 
+	"PEER_FLOOD":                 barred,
+	"PHONE_NUMBER_BANNED":        barred,
+	"FROZEN_PARTICIPANT_MISSING": barred,
+
 	"MTPROTO_CLUSTER_INVALID": newConfig,
 	"TAKEOUT_INVALID":         noTakeout,
 	"TAKEOUT_REQUIRED":        noTakeout,
@@ -82,7 +87,7 @@ var reactByType = map[string]reaction{
 	"PERSISTENT_TIMESTAMP_OUTDATED": giveUp,
 
 	// 420s that are no wait, or one for the user to know of.
-	"FROZEN_METHOD_INVALID": giveUp,
+	"FROZEN_METHOD_INVALID": barred,
 	"TAKEOUT_INIT_DELAY":    giveUp,
 	"2FA_CONFIRM_WAIT":      giveUp,
 	"FLOOD_TEST_PHONE_WAIT": giveUp,
@@ -93,7 +98,7 @@ var reactByType = map[string]reaction{
 // was asked for: [Client.ReauthorizeDC] takes it from there.
 func AboutAccount(err error) bool {
 	switch react(err) {
-	case checkLogin, loggedOut, noTakeout:
+	case checkLogin, loggedOut, barred, noTakeout:
 		return true
 	default:
 		return false

@@ -26,6 +26,8 @@ type Session struct {
 	HomeDC  int  `json:"home_dc"`
 	// User is the account, nil while nobody is signed in.
 	User *User `json:"user,omitempty"`
+	// Ended is why the server has ended the login, "" if it has not.
+	Ended AccountState `json:"ended,omitempty"`
 	// DCs are the data centers that keys were made with, by DC id.
 	DCs map[int]DCSession `json:"dcs,omitempty"`
 	// Pending is a login that is not finished: nil if there is none.

@@ -136,7 +136,8 @@ func isPremium(rpc *mtproto.RPCError) bool { return rpc.Type == "FLOOD_PREMIUM_W
 
 // endsRun reports whether nothing of the account works any more.
 func endsRun(err error) bool {
-	return errors.Is(err, telegram.ErrLoggedOut) || errors.Is(err, telegram.ErrNotLoggedIn) ||
+	var account *telegram.AccountError
+	return errors.As(err, &account) || errors.Is(err, telegram.ErrLoggedOut) || errors.Is(err, telegram.ErrNotLoggedIn) ||
 		errors.Is(err, telegram.ErrClosed)
 }
 

@@ -293,4 +293,11 @@ func (r *run) fail(err error) {
 	}
 }
 
-func (r *run) listed(err error) { r.over, r.listErr = true, err }
+// listed takes in the end of the list. What ends the login concerns the files
+// before it too, even if they wait for something else.
+func (r *run) listed(err error) {
+	r.over, r.listErr = true, err
+	if errors.Is(err, telegram.ErrLoggedOut) {
+		r.fail(err)
+	}
+}

@@ -192,12 +192,7 @@ func (a *account) open(c *cli.Context, dir string) error {
 }
 
 // signedIn fails unless somebody is.
-func (a *account) signedIn() error {
-	if !a.client.LoggedIn() {
-		return telegram.ErrNotLoggedIn
-	}
-	return nil
-}
+func (a *account) signedIn() error { return a.client.CheckLogin() }
 
 func (a *account) close() {
 	a.hangUp()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/tghaul/haul/checkpoint"
@@ -70,6 +71,7 @@ func explain(err error) (code int, hint string) {
 		jobs   *jobsFailed
 		wrong  *notRight
 		target *transfer.TargetError
+		barred *telegram.AccountError
 	)
 	switch {
 	case err == nil:
@@ -94,6 +96,10 @@ func explain(err error) (code int, hint string) {
 		return exitFailed, "a newer haul has written that store: use that one, or another store with --store"
 	case errors.As(err, &wait):
 		return exitLongWait, "run it again later, it continues; a longer --max-wait waits it out"
+	case errors.As(err, &barred) && errors.Is(err, telegram.ErrLoggedOut):
+		return exitLogin, barred.Advice() + ". haul login signs in"
+	case errors.As(err, &barred):
+		return exitFailed, barred.Advice()
 	case errors.Is(err, telegram.ErrNotLoggedIn), errors.Is(err, telegram.ErrLoggedOut), errors.Is(err, mtproto.ErrKeyUnknown):
 		return exitLogin, "haul login signs in with a phone number; -T qr with a code to scan, -T bot --token TOKEN as a bot"
 	case errors.Is(err, telegram.ErrBotToken):
@@ -148,6 +154,9 @@ func text(err error) string {
 		if wait, ok := rpc.Wait(); ok {
 			return fmt.Sprintf("Telegram asked to wait %v (%s of %s)", wait.Round(time.Second), rpc.Type, rpc.Method)
 		}
+	}
+	if barred := (*telegram.AccountError)(nil); errors.As(err, &barred) {
+		return strings.TrimPrefix(barred.Error(), "telegram: ")
 	}
 	if target := (*transfer.TargetError)(nil); errors.As(err, &target) {
 		return target.Error()

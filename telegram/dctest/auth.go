@@ -1,9 +1,9 @@
 package dctest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +77,7 @@ func (r *request) login(a *account, parent keyAt) {
 	r.c.logins[r.key()] = login{account: a.id, parent: parent}
 	delete(r.c.halfway, r.key())
 	delete(r.c.takeouts.open, r.key())
+	delete(r.c.dead, r.key())
 	r.me = a
 }
 
@@ -149,12 +150,52 @@ func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object
 	return nil, refuse(400, "ACCESS_TOKEN_INVALID")
 }
 
-// signOut ends all authorisations of an account, at every DC.
-func (c *Cluster) signOut(account int64) {
+// signOut ends all authorisations of an account, at every DC. The keys of one
+// that was deleted or banned are told so from then on.
+func (c *Cluster) signOut(account int64, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.DeleteFunc(c.logins, func(_ keyAt, l login) bool { return l.account == account })
+	for k, l := range c.logins {
+		if l.account != account {
+			continue
+		}
+		delete(c.logins, k)
+		if why == "USER_DEACTIVATED" || why == "USER_DEACTIVATED_BAN" {
+			c.dead[k] = why
+		}
+	}
 }
+
+// notSignedIn is why a key may not call what needs a login.
+func (c *Cluster) notSignedIn(k keyAt) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.dead[k], "AUTH_KEY_UNREGISTERED")
+}
+
+// Freeze freezes the account of a user id, or thaws it: it may read, and write nothing.
+// See core.telegram.org/api/auth#frozen-accounts.
+func (c *Cluster) Freeze(account int64, frozen bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frozen[account] = frozen
+}
+
+// What a frozen account is told about its freeze.
+const (
+	freezeFor    = 30 * 24 * time.Hour
+	freezeAppeal = "https://t.me/spambot"
+)
+
+// isFrozen reports whether the account asking is.
+func (r *request) isFrozen() bool {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.me != nil && r.c.frozen[r.me.id]
+}
+
+// whenThawed are the methods that a frozen account may not call.
+var whenThawed = names(`upload.saveFilePart upload.saveBigFilePart messages.sendMedia messages.uploadMedia messages.sendMultiMedia messages.sendMessage`)
 
 // An exported authorisation can be imported once, at one DC, for a short time.
 type exported struct {

@@ -25,6 +25,7 @@ type Fault struct {
 	//	bad_salt                the salts of the key are replaced
 	//	transport_error         a packet is answered with the transport error Code, such as -404
 	//	signed_out              the account is signed out everywhere: 401 Message, AUTH_KEY_UNREGISTERED from then on
+	//	frozen                  the account is frozen: FROZEN_METHOD_INVALID to all that it would write
 	//	takeout_ended           the export sessions of the account are ended: TAKEOUT_INVALID
 	Kind    string  `json:"kind"`
 	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; of bad_salt and transport_error none
@@ -38,7 +39,7 @@ type Fault struct {
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "takeout_ended"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "frozen", "takeout_ended"}
 	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}

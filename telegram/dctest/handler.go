@@ -105,9 +105,11 @@ func (r *request) admit() error {
 	r.me = r.c.authorised(r.DC, r.AuthKeyID)
 	switch {
 	case r.me == nil && !withoutLogin[r.method] && !r.c.isCDN(r.DC):
-		return refuse(401, "AUTH_KEY_UNREGISTERED")
+		return refuse(401, r.c.notSignedIn(r.key()))
 	case r.me != nil && r.me.bot() && usersOnly[r.method]:
 		return refuse(400, "BOT_METHOD_INVALID")
+	case whenThawed[r.method] && r.isFrozen():
+		return refuse(420, "FROZEN_METHOD_INVALID")
 	}
 	return nil
 }
@@ -262,8 +264,12 @@ func (r *request) fault() error {
 		}
 		return nil
 	case "signed_out":
-		r.c.signOut(r.accountID())
-		return refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
+		why := cmp.Or(f.Message, "SESSION_REVOKED")
+		r.c.signOut(r.accountID(), why)
+		return refuse(cmp.Or(f.Code, 401), why)
+	case "frozen":
+		r.c.Freeze(r.accountID(), true)
+		return r.admit()
 	default:
 		r.strike = f.Kind
 		return nil

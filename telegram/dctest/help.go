@@ -49,7 +49,7 @@ func (r *request) cdnConfig() *api.CdnConfig {
 // See core.telegram.org/api/config#client-configuration.
 func (r *request) appConfig(q *api.HelpGetAppConfigRequest) tl.Object {
 	const hash = 1
-	if q.Hash == hash {
+	if q.Hash == hash && !r.isFrozen() {
 		return &api.HelpAppConfigNotModified{}
 	}
 	config := &api.JsonObject{}
@@ -65,6 +65,13 @@ func (r *request) appConfig(q *api.HelpGetAppConfigRequest) tl.Object {
 		{"caption_length_limit_premium", maxCaptionPremium},
 	} {
 		config.Value = append(config.Value, api.JsonObjectValue{Key: v.key, Value: &api.JsonNumber{Value: float64(v.value)}})
+	}
+	if r.isFrozen() {
+		since, until := &api.JsonNumber{Value: float64(r.now.Unix())}, &api.JsonNumber{Value: float64(r.now.Add(freezeFor).Unix())}
+		config.Value = append(config.Value,
+			api.JsonObjectValue{Key: "freeze_since_date", Value: since}, api.JsonObjectValue{Key: "freeze_until_date", Value: until},
+			api.JsonObjectValue{Key: "freeze_appeal_url", Value: &api.JsonString{Value: freezeAppeal}})
+		return &api.HelpAppConfig{Hash: hash + 1, Config: config}
 	}
 	return &api.HelpAppConfig{Hash: hash, Config: config}
 }

@@ -28,16 +28,17 @@ type CodeKind string
 
 // Kinds of login codes.
 const (
-	CodeApp        CodeKind = "app"         // a message from Telegram in another app that is signed in
-	CodeSMS        CodeKind = "sms"         //
-	CodeCall       CodeKind = "call"        // a voice tells it
-	CodeFlashCall  CodeKind = "flash_call"  // it is the number that calls, which fits Detail
-	CodeMissedCall CodeKind = "missed_call" // it is the end of the number that calls, which begins with Detail
-	CodeEmail      CodeKind = "email"       // to an address like Detail
-	CodeFragment   CodeKind = "fragment"    // of an anonymous number: at the address Detail
-	CodeFirebase   CodeKind = "firebase"    // only official apps can receive it
-	CodeWord       CodeKind = "sms_word"    // a word in an SMS, which begins with Detail
-	CodePhrase     CodeKind = "sms_phrase"  // a phrase in an SMS, which begins with Detail
+	CodeApp        CodeKind = "app"          // a message from Telegram in another app that is signed in
+	CodeSMS        CodeKind = "sms"          //
+	CodeCall       CodeKind = "call"         // a voice tells it
+	CodeFlashCall  CodeKind = "flash_call"   // it is the number that calls, which fits Detail
+	CodeMissedCall CodeKind = "missed_call"  // it is the end of the number that calls, which begins with Detail
+	CodeEmail      CodeKind = "email"        // to an address like Detail
+	CodeEmailSetUp CodeKind = "email_set_up" // none before the account has an e-mail address; see EmailAsker
+	CodeFragment   CodeKind = "fragment"     // of an anonymous number: at the address Detail
+	CodeFirebase   CodeKind = "firebase"     // only official apps can receive it
+	CodeWord       CodeKind = "sms_word"     // a word in an SMS, which begins with Detail
+	CodePhrase     CodeKind = "sms_phrase"   // a phrase in an SMS, which begins with Detail
 )
 
 // A SentCode says how a login code was sent.
@@ -47,13 +48,20 @@ type SentCode struct {
 	Detail string    `json:"detail,omitempty"` // see the kinds
 	Next   CodeKind  `json:"next,omitempty"`   // how another one would come; "": by no other way that is known
 	Resend time.Time `json:"resend,omitzero"`  // when another may be asked for; zero: at once
+	// CanReset says, of CodeEmail, that the address can be given up (ErrResetEmail),
+	// and ResetPeriod how long that takes; ResetAt is when it will be, if somebody
+	// has asked for it.
+	CanReset    bool          `json:"can_reset,omitempty"`
+	ResetPeriod time.Duration `json:"reset_period,omitempty"`
+	ResetAt     time.Time     `json:"reset_at,omitzero"`
 }
 
 // A CodeRequest asks a person for a code.
 type CodeRequest struct {
 	SentCode
 	// Problem is why it is asked for again: ErrCodeInvalid, ErrCodeExpired
-	// (then this is a new one), ErrCodeUnavailable or ErrCodeEarly. nil at first.
+	// (then this is a new one), ErrCodeUnavailable, ErrCodeEarly or ErrResetPending.
+	// nil at first.
 	Problem error
 }
 
@@ -69,7 +77,7 @@ type PasswordAsker interface {
 }
 
 // A CodeAsker asks for what a login by phone needs. Code may return
-// ErrResendCode instead of a code. Any other error ends the login; a later
+// ErrResendCode or ErrResetEmail instead of a code. Any other error ends the login; a later
 // one goes on with the code that was sent.
 type CodeAsker interface {
 	PasswordAsker
@@ -88,6 +96,7 @@ type PendingLogin struct {
 	Code     SentCode  `json:"code"`
 	Begun    time.Time `json:"begun"`
 	Password bool      `json:"password,omitempty"` // only the password is missing
+	Email    string    `json:"email,omitempty"`    // address that is to be set up, to which a code was sent
 }
 
 // Format prints what is no secret of the login, whatever the verb.
@@ -196,6 +205,15 @@ func (l *phoneLogin) run(ctx context.Context) (*User, error) {
 		}
 		p = l.saved()
 	}
+	if p.Code.Kind == CodeEmailSetUp {
+		user, err := l.setUpEmail(ctx, p)
+		if user != nil || err != nil {
+			return user, err
+		}
+		if p = l.saved(); p.Code.Kind == CodeEmailSetUp {
+			return nil, ErrEmailRequired
+		}
+	}
 	if !p.Password {
 		user, err := l.askCode(ctx, p)
 		if !errors.Is(err, errPasswordNeeded) {
@@ -284,8 +302,12 @@ func (l *phoneLogin) askCode(ctx context.Context, p *PendingLogin) (*User, error
 	for wrong, asks := 0, 0; asks < maxCodeAsks; asks++ {
 		code, err := l.ask.Code(ctx, CodeRequest{SentCode: p.Code, Problem: l.problem})
 		switch {
-		case errors.Is(err, ErrResendCode):
-			user, err := l.resend(ctx, p)
+		case errors.Is(err, ErrResendCode), errors.Is(err, ErrResetEmail):
+			another := l.resend
+			if errors.Is(err, ErrResetEmail) {
+				another = l.resetEmail
+			}
+			user, err := another(ctx, p)
 			if user != nil || err != nil {
 				return user, err
 			}
@@ -340,7 +362,7 @@ func (l *phoneLogin) signIn(ctx context.Context, p *PendingLogin, code string) (
 	return l.c.SignedIn(answer)
 }
 
-// newSentCode reads how a code comes. Errors: ErrEmailRequired.
+// newSentCode reads how a code comes. Errors: ErrTooOld.
 func newSentCode(a *api.AuthSentCode) (SentCode, error) {
 	var s SentCode
 	switch t := a.Type.(type) {
@@ -355,7 +377,9 @@ func newSentCode(a *api.AuthSentCode) (SentCode, error) {
 	case *api.AuthSentCodeTypeMissedCall:
 		s = SentCode{Kind: CodeMissedCall, Detail: t.Prefix, Length: int(t.Length)}
 	case *api.AuthSentCodeTypeEmailCode:
-		s = SentCode{Kind: CodeEmail, Detail: t.EmailPattern, Length: int(t.Length)}
+		s = SentCode{Kind: CodeEmail, Detail: t.EmailPattern, Length: int(t.Length)}.withReset(t)
+	case *api.AuthSentCodeTypeSetUpEmailRequired:
+		s = SentCode{Kind: CodeEmailSetUp}
 	case *api.AuthSentCodeTypeFragmentSms:
 		s = SentCode{Kind: CodeFragment, Detail: t.URL, Length: int(t.Length)}
 	case *api.AuthSentCodeTypeFirebaseSms:
@@ -365,7 +389,7 @@ func newSentCode(a *api.AuthSentCode) (SentCode, error) {
 	case *api.AuthSentCodeTypeSmsPhrase:
 		s = SentCode{Kind: CodePhrase, Detail: t.Beginning.Value}
 	default:
-		return s, ErrEmailRequired
+		return s, fmt.Errorf("%w: a code comes as %s", ErrTooOld, a.Type.TypeName())
 	}
 	switch a.NextType.(type) {
 	case *api.AuthCodeTypeSms:

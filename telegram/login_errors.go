@@ -32,6 +32,12 @@ var (
 	ErrCodePayment = errors.New("telegram: Telegram wants a payment for a code, which only official apps can make: sign in with a QR code")
 	// ErrEmailRequired: the account needs an e-mail address for logins first.
 	ErrEmailRequired = errors.New("telegram: the account needs a login e-mail first: set it up in an official app, or sign in with a QR code")
+	// ErrEmailInvalid: not an e-mail address.
+	ErrEmailInvalid = errors.New("telegram: not an e-mail address")
+	// ErrEmailNotAllowed: the server takes no address of that kind.
+	ErrEmailNotAllowed = errors.New("telegram: Telegram does not take this e-mail address: choose another one")
+	// ErrResetPending: the login e-mail will be given up, but not yet.
+	ErrResetPending = errors.New("telegram: the login e-mail will be given up later")
 	// ErrPasswordWrong: not the two-step password.
 	ErrPasswordWrong = errors.New("telegram: wrong password")
 	// ErrTooOld: the server wants what this program does not know.
@@ -63,6 +69,9 @@ var loginErrors = map[string]error{
 	"PHONE_CODE_HASH_EMPTY":             ErrCodeExpired,
 	"EMAIL_VERIFY_EXPIRED":              ErrCodeExpired,
 	"SEND_CODE_UNAVAILABLE":             ErrCodeUnavailable,
+	"PHONE_HASH_EXPIRED":                ErrCodeExpired,
+	"EMAIL_INVALID":                     ErrEmailInvalid,
+	"EMAIL_NOT_ALLOWED":                 ErrEmailNotAllowed,
 	"EMAIL_INSTALL_MISSING":             ErrEmailRequired,
 	"SESSION_PASSWORD_NEEDED":           errPasswordNeeded,
 	"PASSWORD_HASH_INVALID":             ErrPasswordWrong,

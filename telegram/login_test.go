@@ -17,11 +17,13 @@ import (
 
 // A person answers the questions of a login from lists.
 type person struct {
-	codes     []string // "resend" asks for another one
+	codes     []string // "resend" asks for another one, "reset" to give the e-mail up
+	emails    []string
 	passwords []string
 	wait      time.Duration // before each answer
 	asked     []telegram.CodeRequest
 	passAsked []telegram.PasswordRequest
+	mailAsked []telegram.EmailRequest
 	shown     []telegram.LoginToken
 	scan      func(n int, token telegram.LoginToken) // n from 1
 }
@@ -36,10 +38,24 @@ func (p *person) Code(_ context.Context, r telegram.CodeRequest) (string, error)
 	}
 	code := p.codes[0]
 	p.codes = p.codes[1:]
-	if code == "resend" {
+	switch code {
+	case "resend":
 		return "", telegram.ErrResendCode
+	case "reset":
+		return "", telegram.ErrResetEmail
 	}
 	return code, nil
+}
+
+func (p *person) Email(_ context.Context, r telegram.EmailRequest) (string, error) {
+	time.Sleep(p.wait)
+	p.mailAsked = append(p.mailAsked, r)
+	if len(p.emails) == 0 {
+		return "", errNothingToSay
+	}
+	email := p.emails[0]
+	p.emails = p.emails[1:]
+	return email, nil
 }
 
 func (p *person) Password(_ context.Context, r telegram.PasswordRequest) (string, error) {
@@ -178,7 +194,7 @@ func TestLoginPhone(t *testing.T) {
 			person: person{codes: []string{"22222"}, passwords: []string{"1", "2", "3", "4", "5", pass}}, asks: []error{nil}, passes: 5,
 		},
 		{name: "e-mail", cfg: user(func(a *dctest.AccountConfig) { a.CodeType = "email" }), person: person{codes: []string{"22222"}}, asks: []error{nil}},
-		{name: "e-mail missing", cfg: user(func(a *dctest.AccountConfig) { a.CodeType = "set_up_email" }), want: telegram.ErrEmailRequired},
+		{name: "no e-mail to give", cfg: user(func(a *dctest.AccountConfig) { a.CodeType = "set_up_email" }), want: errNothingToSay},
 		{name: "payment", cfg: user(func(a *dctest.AccountConfig) { a.CodeType = "payment" }), want: telegram.ErrCodePayment},
 		{name: "banned", cfg: user(func(a *dctest.AccountConfig) { a.Banned = true }), want: telegram.ErrPhoneBanned},
 		{name: "flood", cfg: dctest.Config{CodesPerDay: 1, CodeLifetime: dctest.Duration(time.Second)}, person: person{codes: []string{"22222"}, wait: time.Minute}, asks: []error{nil}, want: telegram.ErrPhoneFlood},

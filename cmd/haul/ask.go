@@ -36,7 +36,7 @@ const fromStdin = "-"
 
 func newAsker(c *cli.Context) *asker {
 	a := &asker{given: map[string]string{}, lines: bufio.NewReader(c.App.Reader), out: c.App.ErrWriter}
-	for _, name := range []string{"phone", "code", "password"} {
+	for _, name := range []string{"phone", "code", "email", "email-code", "password"} {
 		if v := c.String(name); v != "" {
 			a.given[name] = v
 		}
@@ -184,21 +184,51 @@ func (a *asker) Code(ctx context.Context, r telegram.CodeRequest) (string, error
 	default:
 		a.say("%s", codeText(r.SentCode))
 	}
-	if r.Problem == nil || errors.Is(r.Problem, telegram.ErrCodeExpired) {
+	if r.Problem == nil || errors.Is(r.Problem, telegram.ErrCodeExpired) || errors.Is(r.Problem, telegram.ErrResetPending) {
 		a.say("%s", resendText(r.SentCode))
 	}
-	code, err := a.ask(ctx, question{flag: "code", text: "Code: "})
+	flag, variable := "code", "HAUL_CODE"
+	if r.Kind == telegram.CodeEmailSetUp {
+		flag, variable = "email-code", "HAUL_EMAIL_CODE"
+	}
+	code, err := a.ask(ctx, question{flag: flag, text: "Code: "})
 	switch {
 	case errors.Is(err, errNoInput) && r.Problem != nil:
 		return "", r.Problem
 	case errors.Is(err, errNoInput):
-		return "", usagef("--code is missing: %s Then run it again with --code, HAUL_CODE or a line of standard input", codeText(r.SentCode))
+		return "", usagef("--%s is missing: %s Then run it again with --%s, %s or a line of standard input", flag, codeText(r.SentCode), flag, variable)
 	case err != nil:
 		return "", err
 	case strings.EqualFold(strings.TrimSpace(code), "resend"):
 		return "", telegram.ErrResendCode
+	case r.Kind == telegram.CodeEmail && strings.EqualFold(strings.TrimSpace(code), "reset"):
+		return "", telegram.ErrResetEmail
 	}
 	return code, nil
+}
+
+// Email asks for the address that an account needs for its logins; see
+// telegram.EmailAsker.
+func (a *asker) Email(ctx context.Context, r telegram.EmailRequest) (string, error) {
+	const why = "Telegram wants an e-mail address for this account, to send login codes to from now on."
+	switch {
+	case errors.Is(r.Problem, telegram.ErrEmailInvalid):
+		a.say("That is no e-mail address.")
+	case errors.Is(r.Problem, telegram.ErrEmailNotAllowed):
+		a.say("Telegram does not take that address: choose another one.")
+	case errors.Is(r.Problem, telegram.ErrCodeExpired):
+		a.say("The code has expired. Give the address again to get another one.")
+	default:
+		a.say(why)
+	}
+	email, err := a.ask(ctx, question{flag: "email", text: "E-mail address: "})
+	switch {
+	case errors.Is(err, errNoInput) && r.Problem != nil:
+		return "", r.Problem
+	case errors.Is(err, errNoInput):
+		return "", usagef("--email is missing: %s Give one by --email, HAUL_EMAIL or a line of standard input", why)
+	}
+	return email, err
 }
 
 // Password asks for the two-step password; see telegram.PasswordAsker.
@@ -232,8 +262,11 @@ func printable(s string) string {
 
 // problemText says why there is no other code.
 func problemText(err error) string {
-	if errors.Is(err, telegram.ErrCodeUnavailable) {
+	switch {
+	case errors.Is(err, telegram.ErrCodeUnavailable):
 		return "There is no other way to send a code: use the one that was sent."
+	case errors.Is(err, telegram.ErrResetPending):
+		return "Telegram was told that you cannot read that e-mail any more. It waits before it sends codes in another way."
 	}
 	_, when, _ := strings.Cut(err.Error(), telegram.ErrCodeEarly.Error()+": ")
 	return "It is too early for another code: " + when + "."
@@ -255,6 +288,8 @@ func codeText(s telegram.SentCode) string {
 		return fmt.Sprintf("Telegram calls you and hangs up: the code is the last %d digits of the number that calls (it begins with %s).", s.Length, detail)
 	case telegram.CodeEmail:
 		return fmt.Sprintf("Telegram has sent a code by e-mail to %s.", detail)
+	case telegram.CodeEmailSetUp:
+		return fmt.Sprintf("Telegram has sent a code to %s, to see that the address is yours.", detail)
 	case telegram.CodeFragment:
 		return fmt.Sprintf("This is an anonymous number: its code is shown at %s.", detail)
 	case telegram.CodeFirebase:
@@ -281,9 +316,28 @@ func resendText(s telegram.SentCode) string {
 		telegram.CodeSMS: " by SMS", telegram.CodeCall: " by a call", telegram.CodeFlashCall: " by a call that hangs up",
 		telegram.CodeMissedCall: " by a call that hangs up", telegram.CodeFragment: " at fragment.com",
 	}[s.Next]
+	if s.Kind == telegram.CodeEmailSetUp {
+		return "Type resend to give the address again."
+	}
 	text := "Type resend to get another one" + how
 	if wait := time.Until(s.Resend); wait > 0 {
 		text += fmt.Sprintf(", in %v or later", wait.Truncate(time.Second)+time.Second)
 	}
-	return text + "."
+	return text + "." + resetText(s)
+}
+
+// resetText says what to do about an e-mail that cannot be read any more.
+func resetText(s telegram.SentCode) string {
+	switch {
+	case s.Kind != telegram.CodeEmail:
+		return ""
+	case time.Until(s.ResetAt) > 0:
+		return fmt.Sprintf(" From %s on, type reset to get it in another way.", s.ResetAt.Local().Format("2006-01-02 15:04"))
+	case s.CanReset && s.ResetPeriod > 0:
+		return fmt.Sprintf(" Type reset if you cannot read that e-mail any more: %v later codes come in another way.", s.ResetPeriod)
+	case s.CanReset || !s.ResetAt.IsZero():
+		return " Type reset if you cannot read that e-mail any more."
+	default:
+		return ""
+	}
 }

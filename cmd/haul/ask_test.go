@@ -75,7 +75,7 @@ func TestCodeTexts(t *testing.T) {
 	seen := map[string]telegram.CodeKind{}
 	for _, kind := range []telegram.CodeKind{
 		telegram.CodeApp, telegram.CodeSMS, telegram.CodeCall, telegram.CodeFlashCall, telegram.CodeMissedCall, telegram.CodeEmail,
-		telegram.CodeFragment, telegram.CodeFirebase, telegram.CodeWord, telegram.CodePhrase, "of the future",
+		telegram.CodeEmailSetUp, telegram.CodeFragment, telegram.CodeFirebase, telegram.CodeWord, telegram.CodePhrase, "of the future",
 	} {
 		text := codeText(telegram.SentCode{Kind: kind, Length: 5, Detail: "clue\x1b"})
 		if seen[text] != "" || strings.ContainsAny(text, "\x1b\n") {
@@ -83,7 +83,7 @@ func TestCodeTexts(t *testing.T) {
 		}
 		seen[text] = kind
 		switch kind {
-		case telegram.CodeFlashCall, telegram.CodeMissedCall, telegram.CodeEmail, telegram.CodeFragment, telegram.CodeWord, telegram.CodePhrase:
+		case telegram.CodeFlashCall, telegram.CodeMissedCall, telegram.CodeEmail, telegram.CodeEmailSetUp, telegram.CodeFragment, telegram.CodeWord, telegram.CodePhrase:
 			if !strings.Contains(text, "clue") {
 				t.Errorf("%s: %q does not have the detail", kind, text)
 			}

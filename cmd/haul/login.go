@@ -19,8 +19,8 @@ func loginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "login", Usage: "sign in", OnUsageError: usageError,
 		Description: "With a phone number it asks for the code that Telegram sends, and for the two-step password if there is\n" +
-			"one. -T qr draws a code to scan with a telephone that is signed in. -T bot takes the token of a bot.\n" +
-			"New accounts are not made.\n\n" +
+			"one; of some accounts Telegram wants an e-mail address first. -T qr draws a code to scan with a telephone\n" +
+			"that is signed in. -T bot takes the token of a bot. New accounts are not made.\n\n" +
 			"What is not given by flags or variables is asked for in a terminal, or else read from standard input, a\n" +
 			"line each; \"-\" as a value waits for that line as long as it takes. Without either, the login ends and\n" +
 			"names the flag that is missing; run again with it, it goes on with the code that was sent. A flag can be\n" +
@@ -36,6 +36,8 @@ func loginCommand() *cli.Command {
 			&cli.StringFlag{Name: "type", Aliases: []string{"T"}, Usage: "how to sign in: code, qr, bot or import (default: code, or bot if there is a token and no phone)", EnvVars: []string{"HAUL_LOGIN_TYPE"}},
 			stringFlag("phone", "", "phone `NUMBER`, in international form"),
 			stringFlag("code", "", "`CODE` that Telegram has sent; resend asks for another one"),
+			stringFlag("email", "", "e-mail `ADDRESS` to set up, should the account need one to sign in"),
+			stringFlag("email-code", "", "`CODE` that Telegram has sent to that address"),
 			stringFlag("password", "", "two-step `PASSWORD`"),
 			stringFlag("token", "", "token of the bot, from @BotFather"),
 			sealFlag(),
@@ -226,6 +228,9 @@ func loginHint(err error) string {
 		{telegram.ErrLoginRestart, "run it again in some minutes"},
 		{telegram.ErrCodePayment, "haul login -T qr"},
 		{telegram.ErrEmailRequired, "haul login -T qr"},
+		{telegram.ErrEmailInvalid, "run it again with --email"},
+		{telegram.ErrEmailNotAllowed, "run it again with --email"},
+		{telegram.ErrResetPending, "run it again then with --code reset"},
 	} {
 		if errors.Is(err, h.err) {
 			return h.hint

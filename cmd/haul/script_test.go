@@ -127,14 +127,15 @@ func scriptProxies(env *testscript.Env, cluster *dctest.Cluster) error {
 }
 
 // scriptScenario is a small channel with everything that a test wants to see,
-// and accounts: two at home, one with all that there can be, and one who scans
-// every QR code.
+// and accounts: two at home, one with all that there can be, one who scans
+// every QR code, and one who needs a login e-mail.
 func scriptScenario() dctest.Config {
 	accounts := []dctest.AccountConfig{
 		{Token: dctest.BotToken},
 		{Phone: dctest.Phone, Code: dctest.Code},
 		{Phone: "+9996640002", Code: "33333", Name: "Ann", Password: "correct horse", Hint: "the comic", Premium: true, DC: 4},
 		{Phone: "+9996610003", Code: "44444", Name: "Bob", ScanAfter: dctest.Duration(50 * time.Millisecond), DC: 1},
+		{Phone: "+9996620005", Code: "66666", Name: "Eve", CodeType: "set_up_email"},
 	}
 	return dctest.Config{Accounts: accounts, CodeTimeout: dctest.Duration(time.Millisecond), Channels: []dctest.ChannelConfig{{
 		Username: dctest.BigChannel, Title: "The big channel", Specials: true,

@@ -129,6 +129,7 @@ func terminalCluster(t *testing.T, cfg dctest.Config) *dctest.Cluster {
 	cfg.Accounts = []dctest.AccountConfig{
 		{Phone: "+9996640002", Code: "33333", Name: "Ann", Password: terminalPassword, Hint: "the comic\x1b[2J", DC: 4},
 		{Phone: "+9996620001", Code: "22222"},
+		{Phone: "+9996620005", Code: "66666", Name: "Eve", CodeType: "set_up_email", EmailResetAfter: dctest.Duration(7 * 24 * time.Hour)},
 	}
 	c, err := dctest.Start(t.Context(), cfg)
 	if err != nil {
@@ -172,6 +173,34 @@ func TestTerminalLogin(t *testing.T) {
 	if !strings.Contains(s.all(), "33333") {
 		t.Error("the code is not echoed: this terminal proves nothing")
 	}
+}
+
+// An account that needs a login e-mail gets one on the way in.
+func TestTerminalEmail(t *testing.T) {
+	s := onTerminal(t, terminalCluster(t, dctest.Config{}), "login", "--phone", "+9996620005")
+	s.expect("Telegram wants an e-mail address for this account")
+	s.expect("E-mail address: ")
+	s.write("eve\n")
+	s.expect("That is no e-mail address.")
+	s.expect("E-mail address: ")
+	s.write("eve@example.org\n")
+	s.expect("Telegram has sent a code to e***@e******.org, to see that the address is yours.")
+	s.expect("Type resend to give the address again.")
+	s.expect("Code: ")
+	s.write("123456\n")
+	s.expect("That is not the code.")
+	s.expect("Code: ")
+	s.write(dctest.EmailCode + "\n")
+	s.expect("Telegram has sent a code by e-mail to e***@e******.org.")
+	s.expect("Type reset if you cannot read that e-mail any more: 168h0m0s later codes come in another way.")
+	s.expect("Code: ")
+	s.write("Reset\n")
+	s.expect("It waits before it sends codes in another way.")
+	s.expect("type reset to get it in another way.")
+	s.expect("Code: ")
+	s.write("66666\n")
+	s.expect("signed in as Eve (user ")
+	s.exit(0)
 }
 
 // Ctrl-C at the password ends haul at once, and leaves a terminal that echoes.

@@ -55,6 +55,7 @@ type Cluster struct {
 	exported  map[int64]exported
 	exports   int64
 	takeouts  takeouts
+	emails    emails
 	uploads   map[uploadKey]*upload
 	randomIDs map[uploadKey]bool
 	listeners map[*mtserver.Session]listener
@@ -107,7 +108,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
 		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
-		logins: map[keyAt]login{}, dead: map[keyAt]string{}, frozen: map[int64]bool{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: newTakeouts(),
+		logins: map[keyAt]login{}, dead: map[keyAt]string{}, frozen: map[int64]bool{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: newTakeouts(), emails: newEmails(),
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}

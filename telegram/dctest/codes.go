@@ -83,6 +83,8 @@ type sentCode struct {
 	next  []string // kinds that resendCode goes on with
 	sent  time.Time
 	wrong int
+	// account is who it is for; 0 for nobody.
+	account int64
 }
 
 // codeKinds make the type of a sent code, by its name in scenarios.
@@ -98,10 +100,7 @@ var codeKinds = map[string]func(c *sentCode) api.AuthSentCodeTypeClass{
 	"missed_call": func(c *sentCode) api.AuthSentCodeTypeClass {
 		return &api.AuthSentCodeTypeMissedCall{Prefix: "155501", Length: c.length()}
 	},
-	"email": func(c *sentCode) api.AuthSentCodeTypeClass {
-		return &api.AuthSentCodeTypeEmailCode{EmailPattern: "s***@e******.org", Length: c.length()}
-	},
-	"set_up_email": func(*sentCode) api.AuthSentCodeTypeClass { return &api.AuthSentCodeTypeSetUpEmailRequired{} },
+	setUpEmail: func(*sentCode) api.AuthSentCodeTypeClass { return &api.AuthSentCodeTypeSetUpEmailRequired{} },
 	"fragment": func(c *sentCode) api.AuthSentCodeTypeClass {
 		return &api.AuthSentCodeTypeFragmentSms{URL: "https://fragment.com/number/" + c.phone + "/code", Length: c.length()}
 	},
@@ -117,6 +116,12 @@ var codeKinds = map[string]func(c *sentCode) api.AuthSentCodeTypeClass{
 	},
 }
 
+// emailKind is a code by e-mail, see emailCode; setUpEmail is none before there is an address.
+const (
+	emailKind  = "email"
+	setUpEmail = "set_up_email"
+)
+
 // paymentKind is the answer that asks for a payment instead of sending a code.
 const paymentKind = "payment"
 
@@ -130,7 +135,7 @@ func (c *sentCode) length() int32 { return int32(len(c.code)) }
 
 // checkCode reports what is wrong with how an account gets its codes.
 func (a *AccountConfig) checkCode() error {
-	if codeKinds[a.CodeType] == nil && a.CodeType != paymentKind {
+	if codeKinds[a.CodeType] == nil && a.CodeType != paymentKind && a.CodeType != emailKind {
 		return fmt.Errorf("unknown code_type %q", a.CodeType)
 	}
 	for _, kind := range a.ResendTypes {
@@ -210,7 +215,10 @@ func (r *request) newCode(phone string, a *account) (tl.Object, error) {
 	}
 	code := &sentCode{phone: phone, key: r.key(), kind: "sms", code: Code, sent: r.now}
 	if a != nil {
-		code.kind, code.code, code.next = a.cfg.CodeType, a.cfg.Code, a.cfg.ResendTypes
+		code.kind, code.code, code.next, code.account = a.cfg.CodeType, a.cfg.Code, a.cfg.ResendTypes, a.id
+		if r.c.emails.set[a.id] != "" {
+			code.kind = emailKind
+		}
 	}
 	hash := newCodeHash()
 	r.c.codes[hash] = code
@@ -219,7 +227,12 @@ func (r *request) newCode(phone string, a *account) (tl.Object, error) {
 
 // sent tells a client of a code.
 func (r *request) sent(hash string, c *sentCode) *api.AuthSentCode {
-	s := &api.AuthSentCode{Type: codeKinds[c.kind](c), PhoneCodeHash: hash}
+	s := &api.AuthSentCode{PhoneCodeHash: hash}
+	if c.kind == emailKind {
+		s.Type = r.emailCode(c)
+	} else {
+		s.Type = codeKinds[c.kind](c)
+	}
 	if len(c.next) > 0 {
 		s.NextType = nextKinds[c.next[0]]
 		if timeout := time.Duration(r.c.cfg.CodeTimeout); timeout >= time.Second {
@@ -255,6 +268,8 @@ func (r *request) resendCode(q *api.AuthResendCodeRequest) (tl.Object, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case c.kind == setUpEmail:
+		return nil, refuse(400, "EMAIL_INSTALL_MISSING")
 	case len(c.next) == 0:
 		return nil, refuse(406, "SEND_CODE_UNAVAILABLE")
 	}
@@ -262,7 +277,7 @@ func (r *request) resendCode(q *api.AuthResendCodeRequest) (tl.Object, error) {
 		return nil, refuse(420, "FLOOD_WAIT_"+itoa(seconds(left)))
 	}
 	delete(r.c.codes, q.PhoneCodeHash)
-	again := &sentCode{phone: c.phone, key: c.key, code: c.code, kind: c.next[0], next: c.next[1:], sent: r.now, wrong: c.wrong}
+	again := &sentCode{phone: c.phone, key: c.key, code: c.code, kind: c.next[0], next: c.next[1:], sent: r.now, wrong: c.wrong, account: c.account}
 	hash := newCodeHash()
 	r.c.codes[hash] = again
 	return r.sent(hash, again), nil
@@ -300,7 +315,7 @@ func (r *request) useCode(q *api.AuthSignInRequest) (phone string, err error) {
 		return "", err
 	}
 	typed := q.PhoneCode.Value
-	if c.kind == "email" {
+	if c.kind == emailKind {
 		// Strict: a code from an e-mail is no phone_code.
 		v, _ := q.EmailVerification.(*api.EmailVerificationCode)
 		if typed = ""; v != nil {
@@ -310,7 +325,7 @@ func (r *request) useCode(q *api.AuthSignInRequest) (phone string, err error) {
 	switch {
 	case typed == "":
 		return "", refuse(400, "PHONE_CODE_EMPTY")
-	case typed != c.code || c.kind == "set_up_email" || c.kind == "firebase":
+	case typed != c.code || c.kind == setUpEmail || c.kind == "firebase":
 		if c.wrong++; c.wrong >= maxWrongCodes {
 			delete(r.c.codes, q.PhoneCodeHash)
 		}

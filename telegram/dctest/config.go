@@ -31,6 +31,7 @@ const (
 	BotToken   = "1:sim"
 	Phone      = "+9996620001"
 	Code       = "22222"
+	EmailCode  = "555555" // proves an e-mail address
 	BigChannel = "bigchannel"
 )
 
@@ -96,7 +97,10 @@ type AccountConfig struct {
 	// ResendTypes are how they come when asked for again, one after the other:
 	// sms and call if nil. One of sms, call, flash_call, missed_call, fragment.
 	ResendTypes []string `json:"resend_types"`
-	Banned      bool     `json:"banned"` // PHONE_NUMBER_BANNED
+	// EmailResetAfter is how long it takes to give a login e-mail up. 0: it is
+	// done at once.
+	EmailResetAfter Duration `json:"email_reset_after"`
+	Banned          bool     `json:"banned"` // PHONE_NUMBER_BANNED
 	// ScanAfter makes the user scan the QR code of every client, this long
 	// after it has shown the first one. 0: none.
 	ScanAfter Duration `json:"scan_after"`

@@ -116,7 +116,7 @@ func (r *request) admit() error {
 
 // withoutLogin are the methods that a key without an account may call.
 var withoutLogin = names(`auth.sendCode auth.resendCode auth.cancelCode auth.signIn auth.checkPassword account.getPassword
-	auth.importBotAuthorization auth.importAuthorization auth.exportLoginToken auth.importLoginToken
+	auth.resetLoginEmail account.sendVerifyEmailCode account.verifyEmail auth.importBotAuthorization auth.importAuthorization auth.exportLoginToken auth.importLoginToken
 	help.getConfig help.getNearestDc help.getAppConfig help.getCdnConfig`)
 
 // usersOnly are the methods that bots may not call.
@@ -353,6 +353,12 @@ func (r *request) dispatchSignIn(q tl.Object) (tl.Object, error) {
 		return r.cancelCode(q)
 	case *api.AuthSignInRequest:
 		return r.signIn(q)
+	case *api.AuthResetLoginEmailRequest:
+		return r.resetLoginEmail(q)
+	case *api.AccountSendVerifyEmailCodeRequest:
+		return r.sendVerifyEmailCode(q)
+	case *api.AccountVerifyEmailRequest:
+		return r.verifyEmail(q)
 	case *api.AccountGetPasswordRequest:
 		return r.getPassword()
 	case *api.AuthCheckPasswordRequest:

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,7 @@ type state struct {
 	Logins  []stateLogin               `json:"logins"`
 	Futures []stateFuture              `json:"futures,omitempty"`
 	Exports []stateTakeout             `json:"takeouts,omitempty"`
+	Emails  map[int64]string           `json:"emails,omitempty"` // for logins, by account
 	Layers  map[int64]int              `json:"layers"`
 	Uploads []stateUpload              `json:"uploads"`
 	Sent    map[int64][]stateMessage   `json:"sent"` // by id of the channel or, of Saved Messages, the user
@@ -121,6 +123,7 @@ func (c *Cluster) restore(s *state) error {
 	for _, f := range s.Futures {
 		c.futures[string(f.Token)] = f.Account
 	}
+	maps.Copy(c.emails.set, s.Emails)
 	for _, x := range s.Exports {
 		t := &takeout{id: x.ID, until: x.Until}
 		d := tl.NewDecoder(x.Scope)
@@ -194,7 +197,7 @@ func (c *Cluster) saveState() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Sent: map[int64][]stateMessage{}}
+	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Emails: c.emails.set, Sent: map[int64][]stateMessage{}}
 	for i, k := range c.rsa {
 		s.RSA[i] = x509.MarshalPKCS1PrivateKey(k)
 	}

@@ -511,6 +511,26 @@ func TestLoginQR(t *testing.T) {
 	}
 }
 
+// Who is signed in beside it cannot accept the code.
+func TestLoginQRExcept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cluster(t, dctest.Config{Accounts: []dctest.AccountConfig{
+			{Phone: phone1, Code: "22222", ScanAfter: dctest.Duration(time.Second)},
+			{Phone: "+9996640002", Code: "33333", DC: 4, ScanAfter: dctest.Duration(time.Second)},
+		}})
+		first := dial(t, c, new(telegram.MemorySession), nil)
+		a, err := first.LoginQR(t.Context(), &person{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := dial(t, c, new(telegram.MemorySession), nil)
+		b, err := second.LoginQR(t.Context(), &person{}, a.ID)
+		if err != nil || b.ID == a.ID || a.Phone != "9996620001" {
+			t.Errorf("signed in as %+v, then as %+v, %v", a, b, err)
+		}
+	})
+}
+
 // The server tells when the code is scanned; asking would take 10 s.
 func TestLoginQRUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -41,13 +41,14 @@ const (
 
 // LoginQR signs in as whoever scans the code that ask shows: in an official
 // app, Settings > Devices > Link Desktop Device. It goes on showing new codes
-// until ctx ends. Errors: those of login_errors.go, ErrSignedIn, those of ask
+// until ctx ends. Accounts with the user ids of except are signed in beside it,
+// and cannot accept the code. Errors: those of login_errors.go, ErrSignedIn, those of ask
 // and of Invoke. A flood wait is returned, and not waited for.
-func (c *Client) LoginQR(ctx context.Context, ask TokenShower) (*User, error) {
+func (c *Client) LoginQR(ctx context.Context, ask TokenShower, except ...int64) (*User, error) {
 	if err := c.beginLogin(); err != nil {
 		return nil, err
 	}
-	q := qrLogin{c: c, ask: ask}
+	q := qrLogin{c: c, ask: ask, except: except}
 	user, err := q.run(ctx)
 	if errors.Is(err, errPasswordNeeded) {
 		return c.askPassword(ctx, ask)
@@ -64,15 +65,16 @@ func (c *Client) qrAccepted() {
 }
 
 type qrLogin struct {
-	c     *Client
-	ask   TokenShower
-	shown []byte
+	c      *Client
+	ask    TokenShower
+	except []int64
+	shown  []byte
 }
 
 func (l *qrLogin) run(ctx context.Context) (*User, error) {
 	for stale := 0; ; {
 		answer, err := mtproto.Call(ctx, impatient{l.c}, &api.AuthExportLoginTokenRequest{
-			APIID: int32(l.c.cfg.AppID), APIHash: l.c.cfg.AppHash,
+			APIID: int32(l.c.cfg.AppID), APIHash: l.c.cfg.AppHash, ExceptIDs: l.except,
 		})
 		if err == nil {
 			answer, err = l.follow(ctx, answer)

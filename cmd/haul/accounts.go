@@ -164,6 +164,44 @@ func listAccounts(c *cli.Context) error {
 	return printAccounts(c, rows)
 }
 
+// A neighbour is a user who is signed in in another account of the store.
+type neighbour struct {
+	account string
+	user    *telegram.User
+}
+
+// others are the users that are signed in beside the account, at the same
+// Telegram. Accounts that cannot be read without asking somebody are left out.
+func (a *account) others(c *cli.Context) (list []neighbour, err error) {
+	dir, err := storeDir(c)
+	if err != nil {
+		return nil, err
+	}
+	own, err := a.vault.Load()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "accounts"))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.IsDir() || e.Name() == a.name || !accountName.MatchString(e.Name()) {
+			continue
+		}
+		v, err := vault.Open(filepath.Join(dir, "accounts", e.Name()))
+		if err != nil {
+			continue
+		}
+		s, err := v.Load()
+		if err != nil || s == nil || s.User == nil || s.User.Bot || !s.DCs[s.HomeDC].Authorized || own != nil && own.Test != s.Test {
+			continue
+		}
+		list = append(list, neighbour{e.Name(), s.User})
+	}
+	return list, nil
+}
+
 // States of an account in the list.
 const (
 	stateIn      = "signed in"

@@ -131,7 +131,16 @@ func loginCode(c *cli.Context, a *account, ask *asker) (*telegram.User, error) {
 func loginQR(c *cli.Context, a *account, ask *asker) (*telegram.User, error) {
 	ctx, cancel := context.WithTimeout(c.Context, qrPatience)
 	defer cancel()
-	user, err := a.client.LoginQR(ctx, &qrAsker{asker: ask, c: c})
+	others, err := a.others(c)
+	if err != nil {
+		return nil, err
+	}
+	var except []int64
+	for _, o := range others {
+		ask.say("%s is signed in here already, as account %s: scan the code with another account.", printable(o.user.Name), o.account)
+		except = append(except, o.user.ID)
+	}
+	user, err := a.client.LoginQR(ctx, &qrAsker{asker: ask, c: c}, except...)
 	if err != nil && ctx.Err() != nil && c.Err() == nil {
 		return nil, fmt.Errorf("nobody has scanned the code in %v", qrPatience)
 	}

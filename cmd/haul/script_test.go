@@ -127,8 +127,8 @@ func scriptProxies(env *testscript.Env, cluster *dctest.Cluster) error {
 }
 
 // scriptScenario is a small channel with everything that a test wants to see,
-// and accounts: two at home, one with all that there can be, one who scans
-// every QR code, and one who needs a login e-mail.
+// and accounts: two at home, one with all that there can be, two who
+// scan every QR code, and one who needs a login e-mail.
 func scriptScenario() dctest.Config {
 	accounts := []dctest.AccountConfig{
 		{Token: dctest.BotToken},
@@ -136,6 +136,7 @@ func scriptScenario() dctest.Config {
 		{Phone: "+9996640002", Code: "33333", Name: "Ann", Password: "correct horse", Hint: "the comic", Premium: true, DC: 4},
 		{Phone: "+9996610003", Code: "44444", Name: "Bob", ScanAfter: dctest.Duration(50 * time.Millisecond), DC: 1},
 		{Phone: "+9996620005", Code: "66666", Name: "Eve", CodeType: "set_up_email"},
+		{Phone: "+9996610006", Code: "77777", Name: "Cleo", ScanAfter: dctest.Duration(50 * time.Millisecond), DC: 1},
 	}
 	return dctest.Config{Accounts: accounts, CodeTimeout: dctest.Duration(time.Millisecond), Channels: []dctest.ChannelConfig{{
 		Username: dctest.BigChannel, Title: "The big channel", Specials: true,

@@ -27,6 +27,7 @@ func transferFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
 		boolFlag("verify-server", "compare finished files with the server's hashes"),
+		stringFlag("metrics", "", "serve Prometheus metrics and Go profiles at this `ADDR`ess, HOST:PORT; without a host, to this machine only"),
 	}
 }
 
@@ -67,21 +68,6 @@ func userLimits(c *cli.Context) (func(time.Time) (transfer.Limits, time.Time), e
 		rate, until := table.At(now)
 		return transfer.Limits{Up: rate.Up, Down: rate.Down, Requests: requests}, until
 	}, nil
-}
-
-// outcome turns a report into the program's result, and prints a last line.
-func outcome(c *cli.Context, r *transfer.Report, err error) error {
-	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files done (%s), %d were there, %d failed; %s received in %.1f s\n",
-			r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
-	}
-	if err != nil {
-		return err
-	}
-	if r.FilesFailed > 0 {
-		return &someFailed{failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped}
-	}
-	return nil
 }
 
 func archiveJob() jobKind {
@@ -137,7 +123,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
 		}
 	}
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
@@ -154,11 +144,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			}
 		}
 	})
-	show.close()
+	show.end()
 	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
 	}
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
@@ -235,7 +225,11 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 			return fmt.Errorf("%s: %w", link, transfer.ErrGone)
 		}
 	}
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
@@ -252,8 +246,7 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 			}
 		}
 	})
-	show.close()
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 func upJob() jobKind {
@@ -292,7 +285,11 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if err != nil {
 		return err
 	}
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
@@ -307,13 +304,13 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 			}
 		}
 	})
-	show.close()
+	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
 			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
 		}
 	}
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // messageName is the link of a message, if it has one.

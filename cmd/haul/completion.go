@@ -39,7 +39,7 @@ func completeCommand() *cli.Command {
 		Name: completeName, Hidden: true, SkipFlagParsing: true,
 		Action: func(c *cli.Context) error {
 			for _, w := range complete(c.App, c.Args().Slice()) {
-				if _, err := fmt.Fprintf(c.App.Writer, "%s\t%s\n", w.word, w.about); err != nil {
+				if _, err := fmt.Fprintln(c.App.Writer, strings.TrimSuffix(w.word+"\t"+w.about, "\t")); err != nil {
 					return err
 				}
 			}

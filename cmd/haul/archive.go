@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -247,79 +246,4 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 		}
 	})
 	return outcome(c, j, show, report, err)
-}
-
-func upJob() jobKind {
-	return jobKind{
-		command: "up",
-		what: func() []cli.Flag {
-			return []cli.Flag{
-				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
-				stringFlag("caption", "", "caption of each message"),
-			}
-		},
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 || c.String("to") == "" {
-				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
-			}
-			return nil
-		},
-		normal: absolute,
-		run:    uploadFiles,
-	}
-}
-
-func upCommand() *cli.Command {
-	return &cli.Command{
-		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and send each as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
-		Description: "An upload that was cut short goes on where it was, and sends one message.\n\nExample:\n" +
-			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"",
-		Flags:  upJob().flags(),
-		Action: upJob().action,
-	}
-}
-
-// uploadFiles sends the files that a job names and has not sent yet.
-func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	peer, err := a.client.Resolve(ctx, c.String("to"))
-	if err != nil {
-		return err
-	}
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	e, err := engine(c, a, j.watch(show))
-	if err != nil {
-		return err
-	}
-	if err := j.begin(); err != nil {
-		return err
-	}
-	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
-		for _, path := range j.args {
-			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption"), Job: j.record.ID}, nil) {
-				return
-			}
-		}
-	})
-	show.end()
-	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
-		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
-		}
-	}
-	return outcome(c, j, show, report, err)
-}
-
-// messageName is the link of a message, if it has one.
-func messageName(p telegram.Peer, id int) string {
-	if id == 0 { // sent by an earlier run that was killed, and not found again
-		return "of unknown number"
-	}
-	if p.Username != "" {
-		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
-	}
-	return strconv.Itoa(id)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -26,7 +27,8 @@ type account struct {
 	name   string
 	store  *checkpoint.Store
 	vault  *vault.Vault
-	client *telegram.Client // nil while not connected
+	client *telegram.Client      // nil while not connected
+	lost   atomic.Pointer[error] // why Telegram has ended the takeout session
 	log    *slog.Logger
 	closes []func()
 }
@@ -82,7 +84,6 @@ func clientConfig(c *cli.Context) (telegram.Config, error) {
 			"\"API development tools\", make an app, and set HAUL_APP_ID and HAUL_APP_HASH (or --app-id and --app-hash) to what it shows")
 	}
 	cfg.PFS, cfg.AppVersion, cfg.MaxFloodWait = c.Bool("pfs"), version, maxFlood(c)
-	cfg.OnTakeoutLost = takeoutLost(c)
 	cfg.OnFloodWait = func(method string, dc int, wait time.Duration) {
 		if !c.Bool("json") && !c.Bool("quiet") {
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "Telegram asked to wait %v (%s at DC %d)\n", wait.Round(time.Second), method, dc)
@@ -148,7 +149,7 @@ func chosenAccount(c *cli.Context, store string) (string, error) {
 // dial connects the account, anew if it is connected.
 func (a *account) dial(ctx context.Context, cfg telegram.Config) error {
 	a.hangUp()
-	cfg.Session, cfg.Log = a.vault, a.log
+	cfg.Session, cfg.Log, cfg.OnTakeoutLost = a.vault, a.log, a.takeoutLost
 	client, err := telegram.Dial(ctx, cfg)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -27,12 +26,8 @@ func transferFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
 		boolFlag("verify-server", "compare finished files with the server's hashes"),
+		stringFlag("metrics", "", "serve Prometheus metrics and Go profiles at this `ADDR`ess, HOST:PORT; without a host, to this machine only"),
 	}
-}
-
-// downloadFlags are those of the commands that fetch.
-func downloadFlags() []cli.Flag {
-	return append(transferFlags(), boolFlag("takeout", "read within a takeout session, which has lower flood limits (users only)"))
 }
 
 // engineOptions are how the flags say that an engine works, but for who gets its events.
@@ -56,6 +51,16 @@ func engineOptions(c *cli.Context, a *account) (transfer.Options, error) {
 	}, nil
 }
 
+// engine makes the engine that the flags ask for, and tells events of what it does.
+func engine(c *cli.Context, a *account, events func(transfer.Event)) (*transfer.Engine, error) {
+	o, err := engineOptions(c, a)
+	if err != nil {
+		return nil, err
+	}
+	o.Events = events
+	return transfer.New(a.client, o), nil
+}
+
 // userLimits are the limits of --bwlimit and --tpslimit, nil if there are none.
 func userLimits(c *cli.Context) (func(time.Time) (transfer.Limits, time.Time), error) {
 	table, err := bwlimit.Parse(c.String("bwlimit"))
@@ -75,28 +80,13 @@ func userLimits(c *cli.Context) (func(time.Time) (transfer.Limits, time.Time), e
 	}, nil
 }
 
-// outcome turns a report into the program's result, and prints a last line.
-func outcome(c *cli.Context, r *transfer.Report, err error) error {
-	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files done (%s), %d were there, %d failed; %s received in %.1f s\n",
-			r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
-	}
-	if err != nil {
-		return err
-	}
-	if r.FilesFailed > 0 {
-		return &someFailed{failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped}
-	}
-	return nil
-}
-
 func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
 			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...)
 		},
-		how: downloadFlags,
+		how: fetchFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return usagef("which chat? haul archive @name -d DIR")
@@ -153,10 +143,14 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 		return err
 	}
 	defer func() { finish(err) }()
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	if err := j.begin(); err != nil {
 		return err
 	}
-	show := newDisplay(c)
 	o.Events = j.watch(show)
 	e := transfer.New(a.client, o)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
@@ -168,11 +162,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			}
 		}
 	})
-	show.close()
+	show.end()
 	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
 	}
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
@@ -205,7 +199,7 @@ func dlJob() jobKind {
 		what: func() []cli.Flag {
 			return []cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}
 		},
-		how: downloadFlags,
+		how: fetchFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
@@ -262,10 +256,14 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	if err != nil {
 		return err
 	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	if err := j.begin(); err != nil {
 		return err
 	}
-	show := newDisplay(c)
 	o.Events = j.watch(show)
 	report, err := transfer.New(a.client, o).Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for _, f := range files {
@@ -276,8 +274,7 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 			}
 		}
 	})
-	show.close()
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // linkedFiles are the files of the messages that are linked to.
@@ -295,77 +292,4 @@ func linkedFiles(ctx context.Context, a *account, links []linked) (files []teleg
 		}
 	}
 	return files, nil
-}
-
-func upJob() jobKind {
-	return jobKind{
-		command: "up",
-		what: func() []cli.Flag {
-			return []cli.Flag{
-				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
-				stringFlag("caption", "", "caption of each message"),
-			}
-		},
-		how: transferFlags,
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 || c.String("to") == "" {
-				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
-			}
-			return nil
-		},
-		normal: absolute,
-		run:    uploadFiles,
-	}
-}
-
-func upCommand() *cli.Command {
-	return &cli.Command{
-		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and send each as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
-		Description: "An upload that was cut short goes on where it was, and sends one message.\n\nExample:\n" +
-			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"",
-		Flags:  upJob().flags(),
-		Action: upJob().action,
-	}
-}
-
-// uploadFiles sends the files that a job names and has not sent yet.
-func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	peer, err := a.client.Resolve(ctx, c.String("to"))
-	if err != nil {
-		return err
-	}
-	o, err := engineOptions(c, a)
-	if err != nil {
-		return err
-	}
-	if err := j.begin(); err != nil {
-		return err
-	}
-	show := newDisplay(c)
-	o.Events = j.watch(show)
-	report, err := transfer.New(a.client, o).Upload(ctx, func(yield func(transfer.Upload, error) bool) {
-		for _, path := range j.args {
-			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption"), Job: j.record.ID}, nil) {
-				return
-			}
-		}
-	})
-	show.close()
-	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
-		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
-		}
-	}
-	return outcome(c, report, err)
-}
-
-// messageName is the link of a message, if it has one.
-func messageName(p telegram.Peer, id int) string {
-	if id == 0 { // sent by an earlier run that was killed, and not found again
-		return "of unknown number"
-	}
-	if p.Username != "" {
-		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
-	}
-	return strconv.Itoa(id)
 }

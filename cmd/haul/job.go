@@ -43,6 +43,13 @@ func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob()} }
 // flags are those of the command.
 func (k jobKind) flags() []cli.Flag { return append(k.what(), k.how()...) }
 
+// tuningFlags are those that say how a job is done, fetchFlags those of jobs that fetch.
+func tuningFlags() []cli.Flag { return append(transferFlags(), reportFlag()) }
+
+func fetchFlags() []cli.Flag {
+	return append(tuningFlags(), boolFlag("takeout", "read within a takeout session, which has lower flood limits (users only)"))
+}
+
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
 	tuning := typed(c, k.how())

@@ -45,7 +45,7 @@ func TestFlagsOfJobsAreLocal(t *testing.T) {
 			}
 		}
 	}
-	withoutEnv(downloadFlags()) // knows all their types
+	withoutEnv(fetchFlags()) // knows all their types
 }
 
 func TestJobID(t *testing.T) {

@@ -33,6 +33,7 @@ func (a *account) takeout(ctx context.Context, c *cli.Context, peers []telegram.
 	if maxSize <= 0 || maxSize > maxTakeoutFile {
 		maxSize = maxTakeoutFile
 	}
+	a.lost.Store(nil)
 	resumed, err := a.client.BeginTakeout(ctx, telegram.TakeoutOf(peers, maxSize))
 	switch {
 	case err == nil && resumed:
@@ -62,6 +63,14 @@ func noTakeout(err error, now time.Time) string {
 // finishTakeout tells Telegram that the run is over: that all was read, only if
 // nothing was left undone.
 func (a *account) finishTakeout(ctx context.Context, c *cli.Context, err error) {
+	if lost := a.lost.Load(); lost != nil {
+		reason := (*lost).Error()
+		if rpc := (*mtproto.RPCError)(nil); errors.As(*lost, &rpc) {
+			reason = rpc.Type
+		}
+		notice(c, "Telegram has ended the takeout session before the run was over (%s): the rest was read without it", reason)
+		return
+	}
 	told := context.WithoutCancel(ctx)
 	if ctx.Err() != nil {
 		bounded, cancel := context.WithTimeout(told, finishPatience)
@@ -73,16 +82,9 @@ func (a *account) finishTakeout(ctx context.Context, c *cli.Context, err error) 
 	}
 }
 
-// takeoutLost says that a takeout session is over before the run is.
-func takeoutLost(c *cli.Context) func(error) {
-	return func(err error) {
-		reason := err.Error()
-		if rpc := (*mtproto.RPCError)(nil); errors.As(err, &rpc) {
-			reason = rpc.Type
-		}
-		notice(c, "Telegram has ended the takeout session (%s): going on without it, which is slower", reason)
-	}
-}
+// takeoutLost keeps why a takeout session has ended until the run has, since
+// bars may be on the screen. The log has it at once.
+func (a *account) takeoutLost(err error) { a.lost.Store(&err) }
 
 // notice tells a person something beside the output proper.
 func notice(c *cli.Context, format string, args ...any) {

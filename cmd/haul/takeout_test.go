@@ -98,5 +98,5 @@ func TestTakeoutExplained(t *testing.T) {
 	s.run(0, "-n", "delayed", "login", "--phone", delayed, "--code", "1")
 	s.run(0, "-n", "second", "login", "--phone", second, "--code", "2")
 	fetch("delayed", "open the chat \"Telegram\"", "start it again at once", "begin in 24h0m0s, from 20", "going on without it")
-	fetch("second", "a takeout session has begun", "Telegram has ended the takeout session (TAKEOUT_INVALID): going on without it")
+	fetch("second", "a takeout session has begun", "Telegram has ended the takeout session before the run was over (TAKEOUT_INVALID)")
 }

@@ -218,11 +218,11 @@ func (c *Client) barred(ctx context.Context, err error) error {
 	case e == nil || !c.LoggedIn(): // an answer to a login
 		return err
 	case e.State == Banned:
-		c.ending.suspect(e)
-		if _, err := c.Self(ctx); err != nil {
-			return err
+		l, failed := c.homeSession(ctx)
+		if failed != nil {
+			return errors.Join(e, failed)
 		}
-		return e
+		return c.confirmLogin(ctx, l, err)
 	case e.State != Frozen:
 		return e
 	}

@@ -29,6 +29,7 @@ func TestAccountErrors(t *testing.T) {
 		{rpcErr(401, "USER_DEACTIVATED", 0), rpcErr(401, "USER_DEACTIVATED", 0), Deactivated, true, "deleted"},
 		{rpcErr(401, "USER_DEACTIVATED_BAN", 0), rpcErr(401, "AUTH_KEY_UNREGISTERED", 0), Banned, true, "banned"},
 		{rpcErr(400, "PHONE_NUMBER_BANNED", 0), rpcErr(401, "AUTH_KEY_UNREGISTERED", 0), Banned, true, "banned"},
+		{rpcErr(400, "PHONE_NUMBER_BANNED", 0), rpcErr(400, "PHONE_NUMBER_BANNED", 0), Banned, true, "banned"},
 		{rpcErr(400, "PHONE_NUMBER_BANNED", 0), nil, Banned, false, "banned"},
 		{rpcErr(406, "AUTH_KEY_DUPLICATED", 0), nil, KeyDuplicated, true, "two places"},
 		{rpcErr(420, "FROZEN_METHOD_INVALID", 0), nil, Frozen, false, "frozen"},

@@ -299,9 +299,12 @@ func (c *Client) confirmLogin(ctx context.Context, l line, err error) error {
 	if again == nil {
 		resp.Release()
 		c.ending.acquit()
+		if e := accountError(err); e != nil && e.State == Banned {
+			return e // it does not say that this login has ended, but what else could be done
+		}
 		return err
 	}
-	if react(again) == checkLogin || react(again) == loggedOut {
+	if e := accountError(again); react(again) == checkLogin || e != nil && e.Is(ErrLoggedOut) {
 		return c.endLogin(again)
 	}
 	return fmt.Errorf("%w (not confirmed: %w)", err, again)

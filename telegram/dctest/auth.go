@@ -150,27 +150,24 @@ func (r *request) importBot(q *api.AuthImportBotAuthorizationRequest) (tl.Object
 	return nil, refuse(400, "ACCESS_TOKEN_INVALID")
 }
 
-// signOut ends all authorisations of an account, at every DC. The keys of one
-// that was deleted or banned are told so from then on.
-func (c *Cluster) signOut(account int64, why string) {
+// signOut ends all authorisations of an account, at every DC. Their keys are
+// told why from then on.
+func (c *Cluster) signOut(account int64, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, l := range c.logins {
-		if l.account != account {
-			continue
-		}
-		delete(c.logins, k)
-		if why == "USER_DEACTIVATED" || why == "USER_DEACTIVATED_BAN" {
+		if l.account == account {
+			delete(c.logins, k)
 			c.dead[k] = why
 		}
 	}
 }
 
-// notSignedIn is why a key may not call what needs a login.
-func (c *Cluster) notSignedIn(k keyAt) string {
+// notSignedIn is the answer to a key that calls what needs a login.
+func (c *Cluster) notSignedIn(k keyAt) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return cmp.Or(c.dead[k], "AUTH_KEY_UNREGISTERED")
+	return cmp.Or(c.dead[k], refuse(401, "AUTH_KEY_UNREGISTERED"))
 }
 
 // Freeze freezes the account of a user id, or thaws it: it may read, and write nothing.

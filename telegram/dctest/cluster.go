@@ -48,8 +48,8 @@ type Cluster struct {
 	ports     int                       // addresses given out in memory
 	memory    map[string]func(net.Conn) // by address, when in memory
 	logins    map[keyAt]login
-	dead      map[keyAt]string // why keys were signed out for good
-	frozen    map[int64]bool   // accounts
+	dead      map[keyAt]error // what keys are told that were signed out
+	frozen    map[int64]bool  // accounts
 	signIns
 	inits     map[int64]int // layer by auth key
 	exported  map[int64]exported
@@ -108,7 +108,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, dcs: map[int]*mtserver.DC{}, keys: map[int]*mtserver.KeyStore{}, memory: map[string]func(net.Conn){},
 		flood: flood.NewGuard(cfg.Flood, time.Duration(cfg.RTT)+underway), stats: newCounters(),
-		logins: map[keyAt]login{}, dead: map[keyAt]string{}, frozen: map[int64]bool{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: newTakeouts(), emails: newEmails(),
+		logins: map[keyAt]login{}, dead: map[keyAt]error{}, frozen: map[int64]bool{}, signIns: newSignIns(), inits: map[int64]int{}, exported: map[int64]exported{}, takeouts: newTakeouts(), emails: newEmails(),
 		uploads: map[uploadKey]*upload{}, randomIDs: map[uploadKey]bool{},
 		listeners: map[*mtserver.Session]listener{}, moved: map[int64]int{}, onCDN: map[int64]bool{},
 	}

@@ -24,7 +24,7 @@ type Fault struct {
 	//	cut_answer              the answer breaks off in the middle: the connection is reset, the request was executed
 	//	bad_salt                the salts of the key are replaced
 	//	transport_error         a packet is answered with the transport error Code, such as -404
-	//	signed_out              the account is signed out everywhere: 401 Message, AUTH_KEY_UNREGISTERED from then on
+	//	signed_out              the account is signed out everywhere: 401 Message to all that its keys call, until they sign in again
 	//	frozen                  the account is frozen: FROZEN_METHOD_INVALID to all that it would write
 	//	takeout_ended           the export sessions of the account are ended: TAKEOUT_INVALID
 	Kind    string  `json:"kind"`

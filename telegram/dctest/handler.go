@@ -105,7 +105,7 @@ func (r *request) admit() error {
 	r.me = r.c.authorised(r.DC, r.AuthKeyID)
 	switch {
 	case r.me == nil && !withoutLogin[r.method] && !r.c.isCDN(r.DC):
-		return refuse(401, r.c.notSignedIn(r.key()))
+		return r.c.notSignedIn(r.key())
 	case r.me != nil && r.me.bot() && usersOnly[r.method]:
 		return refuse(400, "BOT_METHOD_INVALID")
 	case whenThawed[r.method] && r.isFrozen():
@@ -264,9 +264,9 @@ func (r *request) fault() error {
 		}
 		return nil
 	case "signed_out":
-		why := cmp.Or(f.Message, "SESSION_REVOKED")
+		why := refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
 		r.c.signOut(r.accountID(), why)
-		return refuse(cmp.Or(f.Code, 401), why)
+		return why
 	case "frozen":
 		r.c.Freeze(r.accountID(), true)
 		return r.admit()

@@ -43,22 +43,17 @@ func TestFreeze(t *testing.T) {
 // me is the user id of the caller.
 func (c *caller) me() int64 { return c.c.logins[keyAt{c.dc, c.key}].account }
 
-// The keys of an account that was banned or deleted are told so until somebody
-// signs in with them; those of a session that was revoked learn nothing.
+// The keys of an account that is signed out are told why until somebody signs
+// in with them.
 func TestWhySignedOut(t *testing.T) {
-	for why, then := range map[string]string{
-		"USER_DEACTIVATED_BAN": "401 USER_DEACTIVATED_BAN", "USER_DEACTIVATED": "401 USER_DEACTIVATED", "SESSION_REVOKED": "401 AUTH_KEY_UNREGISTERED",
-	} {
-		t.Run(why, func(t *testing.T) {
-			c := start(t, Config{Faults: []Fault{{Kind: "signed_out", Method: "updates.getState", At: []int64{1}, Message: why}}})
-			b := bot(t, c)
-			guest := b.at(4)
-			q := &api.UpdatesGetStateRequest{}
-			b.fails(q, "401 "+why)
-			b.fails(q, then)
-			guest.fails(q, then)
-			(&caller{t: t, c: c, dc: 2, key: 9}).fails(q, "401 AUTH_KEY_UNREGISTERED")
-			bot(t, c).fails(q, "")
-		})
+	c := start(t, Config{Faults: []Fault{{Kind: "signed_out", Method: "updates.getState", At: []int64{1}, Code: 406, Message: "AUTH_KEY_DUPLICATED"}}})
+	b := bot(t, c)
+	guest := b.at(4)
+	q := &api.UpdatesGetStateRequest{}
+	for _, k := range []*caller{b, b, guest} {
+		k.fails(q, "406 AUTH_KEY_DUPLICATED")
+		k.fails(&api.HelpGetNearestDcRequest{}, "")
 	}
+	(&caller{t: t, c: c, dc: 2, key: 9}).fails(q, "401 AUTH_KEY_UNREGISTERED")
+	bot(t, c).fails(q, "")
 }

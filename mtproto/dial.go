@@ -66,6 +66,7 @@ func (s *Session) use(ctx context.Context, raw net.Conn, endpoint Endpoint) erro
 		return err
 	}
 	defer func() { _ = link.Close() }()
+	defer s.disclaim()
 	key, err := s.prepareKeys(ctx, link, endpoint)
 	if err != nil {
 		return err

@@ -81,9 +81,13 @@ type Options struct {
 	PublicKeys []*crypto.PublicKey
 	// Key is the DC's permanent key; if Key.Key is nil, Connect makes one.
 	Key KeyState
-	// PFS makes a temporary key for this session, bound to the permanent one.
+	// PFS runs the session on a temporary key, bound to the permanent one.
 	PFS             bool
 	TempKeyLifetime time.Duration // DefaultTempKeyLifetime if 0
+	// TempKeys are shared with the other sessions of the client with this DC,
+	// with PFS: a permanent key is bound to one temporary key at a time. New
+	// ones if nil.
+	TempKeys *TempKeys
 	// Init wraps a query in invokeWithLayer and initConnection. It is applied
 	// until the server has answered a call on this session and key.
 	Init      func(query tl.Object) tl.Object
@@ -118,6 +122,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval
+	}
+	if o.TempKeys == nil {
+		o.TempKeys = new(TempKeys)
 	}
 	if o.TempKeyLifetime <= 0 {
 		o.TempKeyLifetime = DefaultTempKeyLifetime

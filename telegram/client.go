@@ -42,10 +42,11 @@ type Config struct {
 	// Phone of the account, in digits, for which a backup may have other
 	// addresses. "": unknown.
 	Phone string
-	// PFS protects the main session with temporary keys. File sessions use the
-	// permanent key of their DC in any case: a permanent key can be bound to
-	// one temporary key at a time only.
+	// PFS runs all sessions but those with CDN DCs on temporary keys. Those of
+	// a DC share one, which is replaced in time while they go on.
 	PFS bool
+	// TempKeyLifetime is after which time servers forget temporary keys. 0: a day.
+	TempKeyLifetime time.Duration
 
 	// What the account's list of devices shows.
 	DeviceModel   string // "": the operating system's name
@@ -136,7 +137,7 @@ type Client struct {
 	home   homeLine
 	files  filePool
 	guests guestBook
-	crowds crowds
+	shared commons
 	cdn    cdnKeys
 	config configCache
 
@@ -260,6 +261,7 @@ func (c *Client) closed() bool {
 // options are those that the sessions with a DC have in common. find lists its
 // endpoints, now and before each later connection.
 func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options {
+	shared := c.shared.get(dc)
 	return mtproto.Options{
 		Endpoints: find(), Source: find, Routes: c.routes,
 		Dial: c.cfg.Dial, Proxy: c.cfg.Proxy, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
@@ -270,7 +272,8 @@ func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options
 		},
 		OnEndpoint: c.endpointWorks,
 		OnFailure:  func(error) { c.troubles.failed(dc) },
-		Init:       c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
+		Init:       c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: &shared.crowd,
+		TempKeyLifetime: c.cfg.TempKeyLifetime, TempKeys: &shared.temps,
 	}
 }
 

@@ -31,6 +31,9 @@ func (s *Session) connection(ctx context.Context) error {
 	raw, endpoint, err := s.reach(ctx)
 	if err != nil {
 		s.opts.OnFailure(err)
+		if ctx.Err() == nil && !s.isReady() && s.opts.GiveUp(err) {
+			return fmt.Errorf("%w: %w", ErrUnreached, err)
+		}
 		return err
 	}
 	s.mu.Lock()

@@ -105,6 +105,11 @@ type Options struct {
 	// block or call the session; they may be nil.
 	OnEndpoint func(Endpoint)
 	OnFailure  func(error)
+	// GiveUp is asked, until the session has had a connection, each time that
+	// no endpoint has taken one. If it says so, Connect returns ErrUnreached with
+	// the reason. It must not block or call the session. nil: Connect goes on
+	// trying for as long as its context lasts.
+	GiveUp func(error) bool
 	// PingInterval is the time between pings; a connection on which nothing
 	// arrives, or nothing that answers what was sent, for two and a half of it
 	// is given up. DefaultPingInterval if 0.
@@ -143,6 +148,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnFailure == nil {
 		o.OnFailure = func(error) {}
+	}
+	if o.GiveUp == nil {
+		o.GiveUp = func(error) bool { return false }
 	}
 	if o.Routes == nil {
 		o.Routes = new(Routes)

@@ -334,6 +334,7 @@ func (s *Session) renew(ctx context.Context, lot int, like Endpoint, perm KeySta
 	o := s.opts
 	o.Key, o.TempKeys = perm, new(TempKeys)
 	o.OnUpdate, o.OnKey, o.OnEndpoint, o.OnFailure = nil, nil, nil, nil
+	o.GiveUp = func(error) bool { return true } // the next one to try comes soon
 	o.Endpoints, o.Source = []Endpoint{like}, nil
 	if s.opts.Source != nil {
 		same := slices.DeleteFunc(s.opts.Source(), func(e Endpoint) bool { return lotOf(e) != lot })

@@ -336,7 +336,7 @@ func (s *Session) fatal(err error) error {
 	defer s.mu.Unlock()
 	var status *transport.Error
 	switch {
-	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), s.proxyRefusesLocked(err):
+	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), errors.Is(err, ErrUnreached), s.proxyRefusesLocked(err):
 		return err
 	case errors.Is(err, ErrSecurity) && s.perm.Key == nil:
 		return err // the exchange itself: nothing to fall back to

@@ -54,7 +54,8 @@ type Config struct {
 	AppVersion    string // "": "1.0"
 
 	// ConnectTimeout bounds the making of one session, over all tries of its
-	// endpoints. 0: 60 seconds.
+	// endpoints. 0: 60 seconds. Dial does not go on trying when no address
+	// takes a connection: somebody may be waiting to be told.
 	ConnectTimeout time.Duration
 	// MaxFloodWait is the longest wait that Invoke obeys by itself; a longer
 	// one is returned as error. 0: 10 minutes. Negative: none.
@@ -150,6 +151,10 @@ type Client struct {
 	stop      context.CancelFunc // of the steward
 	steady    sync.WaitGroup     // the steward
 
+	// starting holds while Dial makes the first session, and backedUp once the
+	// backup configuration was looked for.
+	starting, backedUp atomic.Bool
+	unreached          atomic.Int32 // times that no address took a connection, while starting
 	// ended is set once the server has signed the session out.
 	ended atomic.Bool
 
@@ -208,6 +213,8 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 
 // start makes the main session and learns the servers' configuration.
 func (c *Client) start(ctx context.Context) error {
+	c.starting.Store(true)
+	defer c.starting.Store(false)
 	if _, err := c.homeSession(ctx); err != nil {
 		return err
 	}
@@ -272,6 +279,7 @@ func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options
 		},
 		OnEndpoint: c.endpointWorks,
 		OnFailure:  func(error) { c.troubles.failed(dc) },
+		GiveUp:     func(error) bool { return c.giveUpStart(dc) },
 		Init:       c.initConnection, Log: c.cfg.Log.With("dc", dc), Crowd: &shared.crowd,
 		TempKeyLifetime: c.cfg.TempKeyLifetime, TempKeys: &shared.temps,
 	}
@@ -294,6 +302,9 @@ func (c *Client) open(ctx context.Context, dc int, o mtproto.Options) (session, 
 		return nil, ctx.Err()
 	case errors.As(err, &barred):
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, barred)
+	case errors.Is(err, mtproto.ErrUnreached):
+		// Not %w: a deadline in it is that of one address, not the caller's.
+		return nil, fmt.Errorf("%w: %v", ErrUnreachable, err) //nolint:errorlint // see above
 	case bounded.Err() != nil:
 		// Not %w: the deadline is not the caller's, and must not look like it.
 		return nil, fmt.Errorf("%w within %v: %v", ErrUnreachable, c.cfg.ConnectTimeout, err) //nolint:errorlint // see above

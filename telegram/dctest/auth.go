@@ -157,6 +157,18 @@ func (c *Cluster) signOut(account int64) {
 	maps.DeleteFunc(c.logins, func(_ keyAt, l login) bool { return l.account == account })
 }
 
+// revokeGuest ends the authorisation of a key that it was brought to, and
+// reports whether it had one.
+func (c *Cluster) revokeGuest(k keyAt) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logins[k].parent == (keyAt{}) {
+		return false
+	}
+	delete(c.logins, k)
+	return true
+}
+
 // An exported authorisation can be imported once, at one DC, for a short time.
 type exported struct {
 	account int64

@@ -25,6 +25,8 @@ type Fault struct {
 	//	bad_salt                the salts of the key are replaced
 	//	transport_error         a packet is answered with the transport error Code, such as -404
 	//	signed_out              the account is signed out everywhere: 401 Message, AUTH_KEY_UNREGISTERED from then on
+	//	guest_revoked           an authorisation that was brought to the DC ends: AUTH_KEY_UNREGISTERED, until it is brought again
+	//	move                    the DC gets new addresses, is silent at the old ones, and sends updateConfig
 	Kind    string  `json:"kind"`
 	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; of bad_salt and transport_error none
 	DC      int     `json:"dc"`      // 0: every DC
@@ -37,7 +39,7 @@ type Fault struct {
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "guest_revoked", "move"}
 	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}

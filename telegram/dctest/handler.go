@@ -251,6 +251,13 @@ func (r *request) fault() error {
 	case "signed_out":
 		r.c.signOut(r.accountID())
 		return refuse(cmp.Or(f.Code, 401), cmp.Or(f.Message, "SESSION_REVOKED"))
+	case "guest_revoked":
+		if r.c.revokeGuest(r.key()) {
+			return refuse(401, "AUTH_KEY_UNREGISTERED")
+		}
+		return nil
+	case "move":
+		return r.c.Move(r.DC)
 	default:
 		r.strike = f.Kind
 		return nil

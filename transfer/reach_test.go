@@ -131,6 +131,7 @@ func (j *journey) run(t *testing.T, lost int) {
 
 // TestProxyRestarts: the proxy is gone for a while in the middle, twice.
 func TestProxyRestarts(t *testing.T) {
+	t.Parallel()
 	secret, err := transport.ParseSecret("ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d")
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +198,7 @@ func TestProxyRestarts(t *testing.T) {
 // TestDCsMove: all DCs get other addresses in the middle, and nobody answers at
 // the old ones.
 func TestDCsMove(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)
 		j.meanwhile = func() {
@@ -218,6 +220,7 @@ func TestDCsMove(t *testing.T) {
 // TestTemporaryKeysExpire: a day passes between two files, in which temporary
 // keys and all file references expire.
 func TestTemporaryKeysExpire(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)
 		j.configure = func(cfg *telegram.Config) { cfg.PFS = true }

@@ -81,6 +81,7 @@ func (c *flowConn) Write(b []byte) (int, error) {
 // downloads and of an upload. No part is moved
 // twice, and parts flow all the time.
 func TestTemporaryKeysRenewed(t *testing.T) {
+	t.Parallel()
 	const (
 		size     = 30 << 20         // takes fifteen seconds
 		lifetime = 12 * time.Second // keys are replaced after three quarters of it

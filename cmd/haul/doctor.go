@@ -154,7 +154,7 @@ func (e *examination) account() error {
 		found = append(found, doctor.Keys(e.sess, e.cfg.PFS, now)...)
 	}
 	if e.open == nil {
-		found = append(found, doctor.Skip("limits", "the record of account %s is not open", e.name))
+		found = append(found, doctor.Skip("limits", "they are in the record of account %s, which could not be opened", e.name))
 		return e.print.Add(found...)
 	}
 	learned, err := e.open.Limits()

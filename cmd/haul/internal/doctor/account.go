@@ -35,7 +35,7 @@ func Keys(s *telegram.Session, pfs bool, now time.Time) []Finding {
 	return append(list, f.with("on", pfs))
 }
 
-// Ago is a span in one unit: "3 hours".
+// Ago is a span in one unit: "3 hours"; "less than a minute".
 func Ago(d time.Duration) string {
 	for _, u := range []struct {
 		name string
@@ -48,7 +48,7 @@ func Ago(d time.Duration) string {
 			return "1 " + u.name
 		}
 	}
-	return fmt.Sprintf("%d seconds", int(d.Seconds()))
+	return "less than a minute"
 }
 
 // partsPerFile is how many parts of 512 KiB an upload may have; twice as many

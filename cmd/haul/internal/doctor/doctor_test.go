@@ -158,6 +158,7 @@ func TestReach(t *testing.T) {
 	wantStates(t, DCs(2, []telegram.Reach{
 		answer(2, 41*time.Millisecond, 0, nil), answer(2, 0, 0, failed), answer(4, 0, 0, failed), answer(4, 0, 0, failed), stranger, cdn,
 	}, hint), "ok dc", "note dc", "note dc", "note dc", "wrong dc", "ok dc", "wrong dc")
+	wantStates(t, DCs(2, []telegram.Reach{answer(2, 0, 0, failed), answer(4, 0, 0, failed)}, hint), "note dc", "note dc", "wrong dc")
 	p := &proxy.Proxy{Kind: proxy.SOCKS5, Address: "192.0.2.9:1080"}
 	refuses := p.Fail(proxy.ErrAuth, errors.New("no"))
 	got := []Finding{

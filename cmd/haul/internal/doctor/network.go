@@ -69,7 +69,7 @@ func Proxy(p *proxy.Proxy, reached []telegram.Reach, hint func(error) string) Fi
 }
 
 // DCs has a finding for each endpoint and transport that was asked, and one for
-// each DC at none of whose endpoints anybody answers. An endpoint that fails
+// each DC at none of whose endpoints anybody answers, or one for all of them. An endpoint that fails
 // beside others that do not is worth a word only.
 func DCs(home int, reached []telegram.Reach, hint func(error) string) []Finding {
 	const check = "dc"
@@ -82,6 +82,9 @@ func DCs(home int, reached []telegram.Reach, hint func(error) string) []Finding 
 		} else if failed[r.DC] == nil {
 			failed[r.DC] = r.Err
 		}
+	}
+	if len(answered) == 0 && len(failed) > 0 {
+		return append(list, wrong(check, hint(failed[home]), "no data center answers"))
 	}
 	for _, dc := range slices.Sorted(maps.Keys(failed)) {
 		if !answered[dc] {

@@ -75,7 +75,7 @@ func (r *Report) MustAtLeast(name string, value, least float64) {
 func (r *Report) compare(f Figure, sign string, target float64, met bool) {
 	f.Target, f.Met = fmt.Sprintf("%s %g", sign, target), &met
 	if f.Must && !met {
-		r.missed = append(r.missed, fmt.Sprintf("%s is %g, must be %s", f.Name, f.Value, f.Target))
+		r.missed = append(r.missed, fmt.Sprintf("%s is %g, want %s", f.Name, f.Value, f.Target))
 	}
 	r.add(f)
 }

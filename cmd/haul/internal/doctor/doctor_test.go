@@ -47,7 +47,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := filepath.Join(store, "accounts", "default", "key")
-	for path, mode := range map[string]fs.FileMode{key: 0o600, filepath.Join(database, "1.sst"): 0o644} {
+	for path, mode := range map[string]fs.FileMode{key: 0o600, filepath.Join(store, configFile): 0o644, filepath.Join(database, "1.sst"): 0o644} {
 		if err := os.WriteFile(path, nil, mode); err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,10 @@ import (
 // of its own. Nobody else gets into the folder.
 const databaseFolder = "badger"
 
+// configFile may be in the store's folder, which is the place for both by
+// default. Configuration looks at it.
+const configFile = "config.toml"
+
 // mostExposed bounds how many paths are named one by one.
 const mostExposed = 5
 
@@ -46,6 +50,8 @@ func Permissions(store string) []Finding {
 			want = 0o700
 		case filepath.Base(filepath.Dir(path)) == databaseFolder:
 			files++
+			return nil
+		case path == filepath.Join(store, configFile):
 			return nil
 		default:
 			files++

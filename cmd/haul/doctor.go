@@ -23,8 +23,8 @@ import (
 
 // Bounds of what haul doctor waits for. Both are waited for at the same time.
 const (
-	probeTime = 5 * time.Second
-	askTime   = 6 * time.Second
+	probeTime = 6 * time.Second
+	askTime   = 9 * time.Second
 )
 
 func doctorCommand() *cli.Command {
@@ -235,7 +235,11 @@ func (e *examination) network() error {
 	if e.sess != nil {
 		home = e.sess.HomeDC
 	}
-	list := append(account, doctor.Clock(reached), doctor.Proxy(e.cfg.Proxy, reached, reachHint))
+	way := doctor.Proxy(e.cfg.Proxy, reached, reachHint)
+	list := append(account, doctor.Clock(reached), way)
+	if way.State == doctor.Wrong {
+		return e.print.Add(append(list, doctor.Skip("dc", "nobody can be asked past the proxy"))...)
+	}
 	return e.print.Add(append(list, doctor.DCs(home, reached, reachHint)...)...)
 }
 

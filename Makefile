@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test check lint generate generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill crash days soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -82,6 +82,9 @@ days: ## DAYS virtual days of the scheduler with every sort of fault, and the sa
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)
+
+survive: ## 1 GiB each way while keys are replaced, addresses change, the proxy restarts and the guest is revoked
+	$(GO) run ./bench survive
 
 crash: ## the power lost after each operation on a disk, IMAGES times, each resumed
 	$(GO) test ./transfer -run 'TestCrashImages$$' -v -images $(IMAGES) -timeout 0

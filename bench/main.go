@@ -38,6 +38,7 @@ func workloads() []workload {
 		{"small", "thousands of small files over such a line, and under a flood rule", small},
 		{"references", "what it costs when all file references expire at once", references},
 		{"kill", "kill -9 at random moments, and what resuming costs", kill},
+		{"survive", "1 GiB each way while keys, addresses, proxy and authorisation change", survive},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
 		{"soak", "files moved through faults of every kind, for a long time", soaking},
 	}

@@ -22,15 +22,15 @@ import (
 // better record. What remains unnoticed is a store that is in order and older
 // than it should be, as when a whole log file was removed.
 
-// errDamaged is wrapped by what is found wrong with a store.
-var errDamaged = errors.New("checkpoint: store is damaged")
+// ErrDamaged is wrapped by what is found wrong with a store.
+var ErrDamaged = errors.New("checkpoint: store is damaged")
 
 func damaged(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }
 
 // openDB opens the database in a folder, having inspected it. The error wraps
-// errDamaged if it is damaged, and then the database is closed.
+// ErrDamaged if it is damaged, and then the database is closed.
 func openDB(dir string, o badger.Options) (db *badger.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -33,12 +33,22 @@ var ErrVersion = errors.New("checkpoint: store has another version")
 // ErrClosed is the error of a store that is closed.
 var ErrClosed = errors.New("checkpoint: store is closed")
 
+// DefaultMinFree is Options.MinFree if that is 0.
+const DefaultMinFree = 96 << 20
+
+// FreeSpace is how many bytes this user may still write to the file system of
+// dir; MaxInt64 where that is not known.
+func FreeSpace(dir string) (int64, error) { return freeSpace(dir) }
+
 // Options say how a Store is opened. The zero value is the default.
 type Options struct {
 	// MinFree is how many bytes must be free on the file system, or else Open
 	// and Commit refuse. Badger maps its files: on a full disk the process
-	// would die. Default 96 MiB.
+	// would die. Default DefaultMinFree.
 	MinFree int64
+	// KeepDamaged makes a damaged store an error that wraps ErrDamaged, and
+	// leaves it as it is, instead of setting it aside.
+	KeepDamaged bool
 	// Log gets Badger's warnings and errors. nil: nobody.
 	Log *slog.Logger
 
@@ -65,7 +75,7 @@ type Store struct {
 // is too full, ErrVersion.
 func Open(dir string, o Options) (*Store, error) {
 	if o.MinFree == 0 {
-		o.MinFree = 96 << 20
+		o.MinFree = DefaultMinFree
 	}
 	if o.free == nil {
 		o.free = freeSpace
@@ -99,7 +109,7 @@ func (s *Store) open() error {
 		return err
 	}
 	db, err := openDB(dir, badgerOptions(dir, s.opts.Log))
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, ErrDamaged) && !s.opts.KeepDamaged {
 		s.damage = err
 		if s.aside, err = setAside(dir, time.Now()); err != nil {
 			return errors.Join(s.damage, err)

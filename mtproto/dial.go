@@ -31,6 +31,9 @@ func (s *Session) connection(ctx context.Context) error {
 	raw, endpoint, err := s.reach(ctx)
 	if err != nil {
 		s.opts.OnFailure(err)
+		if ctx.Err() == nil && !s.isReady() && s.opts.GiveUp(err) {
+			return fmt.Errorf("%w: %w", ErrUnreached, err)
+		}
 		return err
 	}
 	s.mu.Lock()
@@ -66,6 +69,7 @@ func (s *Session) use(ctx context.Context, raw net.Conn, endpoint Endpoint) erro
 		return err
 	}
 	defer func() { _ = link.Close() }()
+	defer s.disclaim()
 	key, err := s.prepareKeys(ctx, link, endpoint)
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ var (
 	// ErrKeyUnknown means that the server does not know the permanent auth key
 	// any more, confirmed on a second connection: the account is logged out there.
 	ErrKeyUnknown = errors.New("mtproto: the server does not know the auth key")
+	// ErrUnreached means that no endpoint takes a connection.
+	ErrUnreached = errors.New("mtproto: no address can be reached")
 	// ErrUnknownOutcome means that a call may or may not have been executed.
 	ErrUnknownOutcome = errors.New("mtproto: unknown whether the server executed the call")
 	// ErrFloodWait matches FLOOD_WAIT and FLOOD_PREMIUM_WAIT; RPCError.Wait has the time.

@@ -93,6 +93,8 @@ type exchange struct {
 	conn *transport.Conn
 	cfg  ExchangeConfig
 	last int64 // msg_id sent last
+	// answered is the msg_id of the last answer: when it was made, by the server's clock.
+	answered int64
 
 	nonce       [16]byte
 	serverNonce [16]byte
@@ -342,7 +344,9 @@ func (x *exchange) call(query tl.Object) (tl.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parsePlain(frame)
+	answer, id, err := parsePlain(frame)
+	x.answered = id
+	return answer, err
 }
 
 // read skips the frames that mean nothing: transport error 0.
@@ -358,17 +362,16 @@ func (x *exchange) read() ([]byte, error) {
 }
 
 // parsePlain takes an unencrypted packet of the server apart.
-func parsePlain(frame []byte) (tl.Object, error) {
+func parsePlain(frame []byte) (answer tl.Object, msgID int64, err error) {
 	d := tl.NewDecoder(frame)
 	keyID, msgID, length := d.Long(), d.Long(), int(d.Int())
 	if d.Err() != nil || keyID != 0 || msgID&3 != 1 || length < 0 || length > d.Remaining() {
-		return nil, violated("malformed plain packet")
+		return nil, 0, violated("malformed plain packet")
 	}
-	answer, err := mt.Decode(tl.NewDecoder(d.Take(length)))
-	if err != nil {
-		return nil, violated("%w", err)
+	if answer, err = mt.Decode(tl.NewDecoder(d.Take(length))); err != nil {
+		return nil, 0, violated("%w", err)
 	}
-	return answer, nil
+	return answer, msgID, nil
 }
 
 // msgID is unix time · 2^32, divisible by 4 and growing.

@@ -87,10 +87,15 @@ func (s *Session) serve(ctx context.Context, link *transport.Conn, key *crypto.A
 	if err := s.beginLink(start); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, func() { _ = link.Close() })()
+	// A temporary key is replaced on behalf of all sessions that share it, so
+	// that goes on when this connection ends.
+	renew := func(lot int, like Endpoint, perm KeyState) {
+		s.renewals.Go(func() { s.renew(ctx, lot, like, perm) })
+	}
+	g, linked := errgroup.WithContext(ctx)
+	defer context.AfterFunc(linked, func() { _ = link.Close() })()
 	g.Go(func() error { return s.read(link, key) })
-	g.Go(func() error { return s.write(ctx, link, key, start) })
+	g.Go(func() error { return s.write(linked, link, key, start, renew) })
 	err := g.Wait()
 	s.mu.Lock()
 	s.linked = false
@@ -102,7 +107,7 @@ func (s *Session) serve(ctx context.Context, link *transport.Conn, key *crypto.A
 func (s *Session) beginLink(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.linked = true
+	s.linked, s.leaving = true, time.Time{}
 	s.hearLocked(now)
 	// A suspended machine's clock stands still: let the first message say what time it is.
 	s.clock.synced = false
@@ -134,8 +139,9 @@ func (s *Session) pingLocked(now time.Time) {
 	})
 }
 
-// write sends what is due until ctx ends or the session is closed.
-func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.AuthKey, start time.Time) error {
+// write sends what is due until ctx ends, the session is closed, or the
+// connection is left for another.
+func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.AuthKey, start time.Time, renew func(int, Endpoint, KeyState)) error {
 	acks := time.NewTicker(ackDelay)
 	defer acks.Stop()
 	pings := time.NewTicker(s.opts.PingInterval)
@@ -158,10 +164,17 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 				_ = s.writeAll(&p, link, key, true)
 				return ErrClosed
 			}
+			if s.left(time.Now()) {
+				_ = s.writeAll(&p, link, key, true)
+				return errRestart
+			}
 		case now := <-acks.C:
 			flush = true
 			if s.deaf(now) {
 				return errDeaf
+			}
+			if s.keepTemp(now, renew); s.left(now) {
+				s.signal()
 			}
 		case now := <-pings.C:
 			if err := s.tick(now, start); err != nil {
@@ -175,9 +188,6 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 func (s *Session) tick(now, start time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.temp != nil && s.temp.staleAt(now) {
-		return errRestart
-	}
 	if now.Sub(start) > stateTimeout { // the server did not say what became of them
 		s.requeueLocked(func(c *call) bool { return !c.acked && c.sentAt.Before(start) })
 	}

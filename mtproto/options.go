@@ -81,9 +81,13 @@ type Options struct {
 	PublicKeys []*crypto.PublicKey
 	// Key is the DC's permanent key; if Key.Key is nil, Connect makes one.
 	Key KeyState
-	// PFS makes a temporary key for this session, bound to the permanent one.
+	// PFS runs the session on a temporary key, bound to the permanent one.
 	PFS             bool
 	TempKeyLifetime time.Duration // DefaultTempKeyLifetime if 0
+	// TempKeys are shared with the other sessions of the client with this DC,
+	// with PFS: a permanent key is bound to one temporary key at a time. New
+	// ones if nil.
+	TempKeys *TempKeys
 	// Init wraps a query in invokeWithLayer and initConnection. It is applied
 	// until the server has answered a call on this session and key.
 	Init      func(query tl.Object) tl.Object
@@ -104,6 +108,11 @@ type Options struct {
 	// block or call the session; they may be nil.
 	OnEndpoint func(Endpoint)
 	OnFailure  func(error)
+	// GiveUp is asked, until the session has had a connection, each time that
+	// no endpoint has taken one. If it says so, Connect returns ErrUnreached with
+	// the reason. It must not block or call the session. nil: Connect goes on
+	// trying for as long as its context lasts.
+	GiveUp func(error) bool
 	// PingInterval is the time between pings; a connection on which nothing
 	// arrives, or nothing that answers what was sent, for two and a half of it
 	// is given up. DefaultPingInterval if 0.
@@ -121,6 +130,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.PingInterval <= 0 {
 		o.PingInterval = DefaultPingInterval
+	}
+	if o.TempKeys == nil {
+		o.TempKeys = new(TempKeys)
 	}
 	if o.TempKeyLifetime <= 0 {
 		o.TempKeyLifetime = DefaultTempKeyLifetime
@@ -142,6 +154,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnFailure == nil {
 		o.OnFailure = func(error) {}
+	}
+	if o.GiveUp == nil {
+		o.GiveUp = func(error) bool { return false }
 	}
 	if o.Routes == nil {
 		o.Routes = new(Routes)

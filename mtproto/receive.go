@@ -103,7 +103,7 @@ func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
 			return err
 		}
 	}
-	if r.bind == nil && (r.temp == nil || r.temp.bound) {
+	if r.bind == nil && (r.temp == nil || r.temp.bound.Load()) {
 		r.readyLocked()
 	}
 	return nil
@@ -180,11 +180,17 @@ func (r *receiver) result(d *tl.Decoder) error {
 		r.again(c)
 		return nil
 	}
+	if r.unboundLocked(c, e, r.now) {
+		return nil
+	}
 	if c == r.bind {
 		return r.boundLocked(o)
 	}
 	r.inited = true
 	c.finish(o)
+	if !r.leaving.IsZero() && len(r.calls) == 0 {
+		r.signal()
+	}
 	return nil
 }
 

@@ -95,7 +95,7 @@ func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) 
 func (s *Session) pickLocked(p *packer, flush bool) {
 	p.items = p.items[:0]
 	var calls []*call
-	if s.bind == nil || s.bind.msgID == 0 {
+	if s.leaving.IsZero() && (s.bind == nil || s.bind.msgID == 0) {
 		calls = s.pickCallsLocked()
 	}
 	for _, m := range s.service {

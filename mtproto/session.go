@@ -32,16 +32,21 @@ type Session struct {
 	// received counts the bytes that came over all connections.
 	received atomic.Int64
 	stop     context.CancelFunc
-	done     chan struct{} // closed when nothing of the session runs any more
-	ready    chan struct{} // closed at the first connection that can carry calls
-	wake     chan struct{} // of size 1: there is something to write
+	renewals sync.WaitGroup // what replaces temporary keys; run waits for it
+	done     chan struct{}  // closed when nothing of the session runs any more
+	ready    chan struct{}  // closed at the first connection that can carry calls
+	wake     chan struct{}  // of size 1: there is something to write
 
 	mu      sync.Mutex
 	err     error // why the session ended
 	closing bool
 	perm    KeyState
 	temp    *tempKey // nil without PFS
-	id      int64    // session_id
+	claimed bool     // the session sees to the temporary key, for all who share it
+	// leaving is since when the connection is left for one with another
+	// temporary key; zero while it is not.
+	leaving time.Time
+	id      int64 // session_id
 	clock   clock
 	content int32 // content-related messages sent
 	window  replayWindow
@@ -154,7 +159,7 @@ func (s *Session) KeyState() KeyState {
 func (s *Session) keyStateLocked() KeyState {
 	k := s.perm
 	k.TimeOffset = s.clock.offset(time.Now())
-	if s.temp == nil {
+	if !s.opts.PFS { // a temporary key has salts of its own
 		k.Salt, k.Salts = s.salt, slices.Clone(s.salts)
 	}
 	return k
@@ -263,6 +268,7 @@ func (s *Session) cancel(c *call) bool {
 func (s *Session) run(ctx context.Context) {
 	err := s.connections(ctx)
 	s.stop()
+	s.renewals.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
@@ -330,7 +336,7 @@ func (s *Session) fatal(err error) error {
 	defer s.mu.Unlock()
 	var status *transport.Error
 	switch {
-	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), s.proxyRefusesLocked(err):
+	case errors.Is(err, ErrNoPublicKey), errors.Is(err, ErrKeyUnknown), errors.Is(err, ErrUnreached), s.proxyRefusesLocked(err):
 		return err
 	case errors.Is(err, ErrSecurity) && s.perm.Key == nil:
 		return err // the exchange itself: nothing to fall back to
@@ -338,7 +344,7 @@ func (s *Session) fatal(err error) error {
 		return fmt.Errorf("mtproto: wrong DC id or environment (%w)", err)
 	case errors.As(err, &status) && status.Code == -404:
 		if s.temp != nil {
-			s.temp = nil // only the temporary key is lost
+			s.loseTempLocked() // nothing else is lost
 			return nil
 		}
 		if s.unknown++; s.unknown >= maxUnknown && s.perm.Key != nil {
@@ -351,11 +357,10 @@ func (s *Session) fatal(err error) error {
 // prepareKeys makes the keys that are missing, on link.
 func (s *Session) prepareKeys(ctx context.Context, link *transport.Conn, e Endpoint) (*crypto.AuthKey, error) {
 	s.mu.Lock()
-	perm, temp := s.perm.Key, s.temp
+	perm := s.perm.Key
 	s.mu.Unlock()
-	cfg := ExchangeConfig{Keys: s.opts.PublicKeys, DC: e.WireDC(), Rand: s.opts.Rand}
 	if perm == nil {
-		r, err := Exchange(ctx, link, cfg)
+		r, err := Exchange(ctx, link, ExchangeConfig{Keys: s.opts.PublicKeys, DC: e.WireDC(), Rand: s.opts.Rand})
 		if err != nil {
 			return nil, err
 		}
@@ -370,19 +375,7 @@ func (s *Session) prepareKeys(ctx context.Context, link *transport.Conn, e Endpo
 	if !s.opts.PFS {
 		return perm, nil
 	}
-	if temp == nil || temp.staleAt(time.Now()) {
-		cfg.ExpiresIn = s.opts.TempKeyLifetime
-		r, err := Exchange(ctx, link, cfg)
-		if err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
-		temp = newTempKey(r, time.Now(), cfg.ExpiresIn)
-		s.temp = temp
-		s.adoptKeyLocked(r)
-		s.mu.Unlock()
-	}
-	return temp.key, nil
+	return s.takeTemp(ctx, link, e, perm)
 }
 
 // adoptKeyLocked starts over with a key just made.

@@ -42,10 +42,11 @@ type Config struct {
 	// Phone of the account, in digits, for which a backup may have other
 	// addresses. "": unknown.
 	Phone string
-	// PFS protects the main session with temporary keys. File sessions use the
-	// permanent key of their DC in any case: a permanent key can be bound to
-	// one temporary key at a time only.
+	// PFS runs all sessions but those with CDN DCs on temporary keys. Those of
+	// a DC share one, which is replaced in time while they go on.
 	PFS bool
+	// TempKeyLifetime is after which time servers forget temporary keys. 0: a day.
+	TempKeyLifetime time.Duration
 
 	// What the account's list of devices shows.
 	DeviceModel   string // "": the operating system's name
@@ -53,7 +54,8 @@ type Config struct {
 	AppVersion    string // "": "1.0"
 
 	// ConnectTimeout bounds the making of one session, over all tries of its
-	// endpoints. 0: 60 seconds.
+	// endpoints. 0: 60 seconds. Dial does not go on trying when no address
+	// takes a connection: somebody may be waiting to be told.
 	ConnectTimeout time.Duration
 	// MaxFloodWait is the longest wait that Invoke obeys by itself; a longer
 	// one is returned as error. 0: 10 minutes. Negative: none.
@@ -141,7 +143,7 @@ type Client struct {
 	home   homeLine
 	files  filePool
 	guests guestBook
-	crowds crowds
+	shared commons
 	cdn    cdnKeys
 	config configCache
 
@@ -156,6 +158,10 @@ type Client struct {
 
 	ending ending // of the login, by the server
 	freeze freeze
+	// starting holds while Dial makes the first session, and backedUp once the
+	// backup configuration was looked for.
+	starting, backedUp atomic.Bool
+	unreached          atomic.Int32 // times that no address took a connection, while starting
 
 	closeOnce sync.Once
 	closing   chan struct{}
@@ -212,6 +218,8 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 
 // start makes the main session and learns the servers' configuration.
 func (c *Client) start(ctx context.Context) error {
+	c.starting.Store(true)
+	defer c.starting.Store(false)
 	if _, err := c.homeSession(ctx); err != nil {
 		return err
 	}
@@ -265,6 +273,7 @@ func (c *Client) closed() bool {
 // options are those that the sessions with a DC have in common. find lists its
 // endpoints, now and before each later connection.
 func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options {
+	shared := c.shared.get(dc)
 	return mtproto.Options{
 		Endpoints: find(), Source: find, Routes: c.routes,
 		Dial: c.cfg.Dial, Proxy: c.cfg.Proxy, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
@@ -275,7 +284,9 @@ func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options
 		},
 		OnEndpoint: c.endpointWorks,
 		OnFailure:  func(error) { c.troubles.failed(dc) },
-		Init:       c.initConnection, Wrap: c.takeout.wrap, Log: c.cfg.Log.With("dc", dc), Crowd: c.crowds.get(dc),
+		GiveUp:     func(error) bool { return c.giveUpStart(dc) },
+		Init:       c.initConnection, Wrap: c.takeout.wrap, Log: c.cfg.Log.With("dc", dc), Crowd: &shared.crowd,
+		TempKeyLifetime: c.cfg.TempKeyLifetime, TempKeys: &shared.temps,
 	}
 }
 
@@ -296,6 +307,9 @@ func (c *Client) open(ctx context.Context, dc int, o mtproto.Options) (session, 
 		return nil, ctx.Err()
 	case errors.As(err, &barred):
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, barred)
+	case errors.Is(err, mtproto.ErrUnreached):
+		// Not %w: a deadline in it is that of one address, not the caller's.
+		return nil, fmt.Errorf("%w: %v", ErrUnreachable, err) //nolint:errorlint // see above
 	case bounded.Err() != nil:
 		// Not %w: the deadline is not the caller's, and must not look like it.
 		return nil, fmt.Errorf("%w within %v: %v", ErrUnreachable, c.cfg.ConnectTimeout, err) //nolint:errorlint // see above

@@ -145,7 +145,7 @@ func (c *Client) vouch(ctx context.Context, dc int, find func() []mtproto.Endpoi
 // dialGuest connects to dc without updates.
 func (c *Client) dialGuest(ctx context.Context, dc int, find func() []mtproto.Endpoint) (session, error) {
 	o := c.options(dc, find)
-	o.NoUpdates = true
+	o.PFS, o.NoUpdates = c.cfg.PFS, true
 	return c.open(ctx, dc, o)
 }
 

@@ -78,7 +78,9 @@ func (c *Client) destroyKey(ctx context.Context, dc int) error {
 	if len(find()) == 0 {
 		return fmt.Errorf("%w %d", ErrUnknownDC, dc)
 	}
-	s, err := c.dialGuest(ctx, dc, find)
+	o := c.options(dc, find)
+	o.NoUpdates = true
+	s, err := c.open(ctx, dc, o)
 	if err != nil {
 		return err
 	}

@@ -144,20 +144,25 @@ func (s *slot) close() {
 // errDropped: the slot was dropped while its session was being made.
 var errDropped = fmt.Errorf("telegram: session dropped: %w", mtproto.ErrClosed)
 
-// crowds has the crowd that the sessions of each DC share.
-type crowds struct {
+// commons have what the sessions of each DC share.
+type commons struct {
 	mu  sync.Mutex
-	dcs map[int]*mtproto.Crowd
+	dcs map[int]*common
 }
 
-func (c *crowds) get(dc int) *mtproto.Crowd {
+type common struct {
+	crowd mtproto.Crowd
+	temps mtproto.TempKeys
+}
+
+func (c *commons) get(dc int) *common {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dcs == nil {
-		c.dcs = make(map[int]*mtproto.Crowd)
+		c.dcs = make(map[int]*common)
 	}
 	if c.dcs[dc] == nil {
-		c.dcs[dc] = new(mtproto.Crowd)
+		c.dcs[dc] = new(common)
 	}
 	return c.dcs[dc]
 }

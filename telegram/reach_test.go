@@ -489,3 +489,49 @@ func TestWrongClock(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyThere: when no address takes a connection, or the proxy is not
+// there, Dial says so at once; with a backup configuration to look for, after
+// that. A way that is found within the same start is still taken.
+func TestNobodyThere(t *testing.T) {
+	refuse := func(_ context.Context, _, address string) (net.Conn, error) {
+		return nil, fmt.Errorf("dial %s: connection refused", address)
+	}
+	hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for _, tt := range []struct {
+		name   string
+		dial   mtproto.DialFunc
+		backup BackupFunc
+		proxy  *proxy.Proxy
+		within time.Duration
+	}{
+		{"refused", refuse, nil, nil, time.Millisecond},
+		{"no answer", hang, nil, nil, 11 * time.Second},
+		{"dead proxy", refuse, nil, &proxy.Proxy{Kind: proxy.SOCKS5, Address: proxyAddress}, time.Millisecond},
+		{"no backup either", refuse, func(context.Context, string) ([]string, error) { return nil, errors.New("refused too") }, nil, 3 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReach(t, dctest.Config{})
+				r.cfg.Dial, r.cfg.Backup, r.cfg.Proxy = tt.dial, tt.backup, tt.proxy
+				if tt.backup != nil {
+					r.cfg.Datacenters.BackupDomain, r.cfg.Datacenters.BackupKey = "backup.example", testPEM()
+				}
+				start := time.Now()
+				c, err := Dial(t.Context(), r.cfg)
+				if c != nil || !errors.Is(err, ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want ErrUnreachable", err)
+				}
+				if took := time.Since(start); took > tt.within {
+					t.Errorf("took %v, want %v at most", took, tt.within)
+				}
+				if tt.proxy != nil && !errors.Is(err, proxy.ErrNotReached) {
+					t.Errorf("got %v, want to hear of the proxy", err)
+				}
+			})
+		})
+	}
+}

@@ -31,6 +31,9 @@ const (
 	relistStart = 5 * time.Second
 	relistMax   = 5 * time.Minute
 	backupEvery = 5 * time.Minute
+	// unreachedRounds is how often each address is tried, when none of them
+	// takes a connection, before the backup configuration is looked for.
+	unreachedRounds = 2
 	// askTimeout bounds one session's answer, and one fetch of the backup.
 	askTimeout = 15 * time.Second
 )
@@ -66,6 +69,14 @@ func (t *troubles) listChanged() {
 func (t *troubles) failed(dc int) {
 	t.mu.Lock()
 	t.failures[dc]++
+	t.mu.Unlock()
+	t.wake()
+}
+
+// silent notes that a DC has not been reached by any of its n endpoints.
+func (t *troubles) silent(dc, n int) {
+	t.mu.Lock()
+	t.failures[dc] = max(t.failures[dc], n)
 	t.mu.Unlock()
 	t.wake()
 }
@@ -113,11 +124,28 @@ func (c *Client) steward(ctx context.Context) {
 		home := c.HomeDC()
 		if failures[home] >= max(2, len(c.dcs.ordinary(home))) && now.Sub(backedUp) >= backupEvery {
 			backedUp = now
-			if err := c.fetchBackup(ctx); err != nil && ctx.Err() == nil {
+			err := c.fetchBackup(ctx)
+			c.backedUp.Store(true)
+			if err != nil && ctx.Err() == nil {
 				c.cfg.Log.Warn("no address of the home DC answers, and the backup configuration is of no help", "err", err)
 			}
 		}
 	}
+}
+
+// giveUpStart decides, when no endpoint of a DC has taken a connection, whether
+// Dial shall say so now: not before the backup configuration was looked for.
+func (c *Client) giveUpStart(dc int) bool {
+	if !c.starting.Load() {
+		return false
+	}
+	if c.cfg.Backup == nil || c.cfg.Datacenters.BackupDomain == "" || c.backedUp.Load() {
+		return true
+	}
+	if c.unreached.Add(1) >= unreachedRounds {
+		c.troubles.silent(dc, max(unreachedRounds, len(c.dcs.ordinary(dc))))
+	}
+	return false
 }
 
 // relist fetches the list. That it has changed is a matter between the home DC,

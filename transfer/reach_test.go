@@ -25,8 +25,9 @@ import (
 
 // A journey is a download of files of DCs 1 and 2 while something happens.
 type journey struct {
-	cluster   *dctest.Cluster
-	configure func(*telegram.Config)
+	cluster     *dctest.Cluster
+	connections int // to a DC, at most
+	configure   func(*telegram.Config)
 	// meanwhile runs beside the download, of which it takes about ten seconds.
 	meanwhile func()
 	// between runs before the second file is handed out.
@@ -35,21 +36,24 @@ type journey struct {
 
 const journeySize = 20 << 20
 
-func newJourney(t *testing.T) *journey {
+func newJourney(t *testing.T) *journey { return newJourneyOf(t, journeySize) }
+
+// newJourneyOf is a journey with two files of size bytes.
+func newJourneyOf(t *testing.T, size int64) *journey {
 	t.Helper()
 	cluster, err := dctest.Start(t.Context(), dctest.Config{
 		InMemory: true, RTT: dctest.Duration(40 * time.Millisecond), ConnBandwidth: 1 << 20, DCBandwidth: 2 << 20,
 		DCs: []dctest.DCConfig{{ID: 1}, {ID: 2}},
 		Channels: []dctest.ChannelConfig{{Username: dctest.BigChannel, Title: "Two files", Files: []dctest.FileSpec{
-			{Kind: "document", Count: 1, MinSize: journeySize, DC: 1},
-			{Kind: "document", Count: 1, MinSize: journeySize, DC: 2},
+			{Kind: "document", Count: 1, MinSize: size, DC: 1},
+			{Kind: "document", Count: 1, MinSize: size, DC: 2},
 		}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cluster.Close() })
-	return &journey{cluster: cluster, configure: func(*telegram.Config) {}, meanwhile: func() {}, between: func() {}}
+	return &journey{cluster: cluster, connections: 4, configure: func(*telegram.Config) {}, meanwhile: func() {}, between: func() {}}
 }
 
 func (j *journey) client(t *testing.T) *telegram.Client {
@@ -94,7 +98,7 @@ func (j *journey) run(t *testing.T, lost int) {
 	var beside sync.WaitGroup
 	beside.Go(j.meanwhile)
 	files := 0
-	report, err := transfer.New(client, transfer.Options{Checkpoint: checkpoint.NewMemory(), Connections: 4}).Download(ctx,
+	report, err := transfer.New(client, transfer.Options{Checkpoint: checkpoint.NewMemory(), Connections: j.connections}).Download(ctx,
 		func(yield func(transfer.Download, error) bool) {
 			for m, err := range client.Messages(ctx, peer, telegram.MessagesOptions{}) {
 				for _, f := range m.Files {
@@ -213,9 +217,9 @@ func TestDCsMove(t *testing.T) {
 	})
 }
 
-// TestTemporaryKeysRenewed: a day passes between two files, in which the
-// temporary key of the main session and all file references expire.
-func TestTemporaryKeysRenewed(t *testing.T) {
+// TestTemporaryKeysExpire: a day passes between two files, in which temporary
+// keys and all file references expire.
+func TestTemporaryKeysExpire(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)

@@ -92,8 +92,26 @@ func clientConfig(c *cli.Context) (telegram.Config, error) {
 	return cfg, nil
 }
 
-// openStore opens the account that the flags name, without connecting.
+// openStore opens the account that the flags name, without connecting. One that
+// is named has to be there: a misspelt name makes no folder.
 func openStore(c *cli.Context) (*account, error) {
+	dir, err := storeDir(c)
+	if err != nil {
+		return nil, err
+	}
+	name, err := chosenAccount(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "accounts", name)); c.String("account") != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no account %s in %s: %w", name, dir, telegram.ErrNotLoggedIn)
+	}
+	return openNamed(c, dir, name)
+}
+
+// makeStore is openStore for who signs in: it makes the account's place if
+// there is none.
+func makeStore(c *cli.Context) (*account, error) {
 	dir, err := storeDir(c)
 	if err != nil {
 		return nil, err

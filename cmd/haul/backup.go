@@ -73,7 +73,7 @@ func importAccount(c *cli.Context) error {
 		return usagef("import which file?")
 	}
 	path := c.Args().First()
-	return withStore(c, func(a *account) error {
+	return inStore(c, makeStore, func(a *account) error {
 		if err := a.vacant(); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -272,9 +273,18 @@ func TestCanaries(t *testing.T) {
 	g.plantReferences("out", 20)
 
 	// Ways that do not lead anywhere.
-	g.interrupt([]string{"HAUL_PROXY=socks5://canary:" + proxyPassword + "@127.0.0.1:9"}, "-n", user, "whoami")
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() //nolint:errcheck // of no interest
+	_, port, _ := net.SplitHostPort(silent.Addr().String())
+	g.run(exitFailed, []string{"HAUL_PROXY=socks5://canary:" + proxyPassword + "@127.0.0.1:9"}, "-n", user, "whoami")
+	g.run(exitFailed, []string{"HAUL_PROXY=socks5://canary:" + proxyPassword + "@127.0.0.1:9"}, "-n", user, "doctor")
 	g.run(exitUsage, []string{"HAUL_PROXY=gopher://canary:" + proxyPassword + "@127.0.0.1:9"}, "-n", user, "whoami")
-	g.interrupt([]string{"HAUL_PROXY=tg://proxy?server=127.0.0.1&port=9&secret=" + mtproxy}, "-n", user, "whoami")
+	g.interrupt([]string{"HAUL_PROXY=tg://proxy?server=127.0.0.1&port=" + port + "&secret=" + mtproxy}, "-n", user, "whoami")
+	g.run(exitFailed, []string{"HAUL_PROXY=tg://proxy?server=127.0.0.1&port=9&secret=" + mtproxy}, "-n", user, "doctor")
+	g.run(exitDone, nil, "-n", user, "doctor", "--pfs")
 
 	g.takeOver(user, passcode)
 

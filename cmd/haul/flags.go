@@ -72,7 +72,7 @@ func applyConfig(c *cli.Context) error {
 			return usagef("configuration %s: unknown key %q", path, key)
 		}
 	}
-	c.App.Metadata["config"] = values
+	c.App.Metadata["config"], c.App.Metadata["config-path"] = values, path
 	return applyValues(c, values)
 }
 

@@ -62,7 +62,7 @@ func loginImport(c *cli.Context) error {
 	case session.Environment == foreign.Production && test:
 		return usagef("the %v is of Telegram itself: leave --test or --datacenters away", session)
 	}
-	a, err := openStore(c)
+	a, err := makeStore(c)
 	if err != nil {
 		return err
 	}

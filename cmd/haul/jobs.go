@@ -40,11 +40,13 @@ func jobsCommand() *cli.Command {
 }
 
 // withStore runs f with the account of the flags, without connecting it.
-func withStore(c *cli.Context, f func(a *account) error) error {
+func withStore(c *cli.Context, f func(a *account) error) error { return inStore(c, openStore, f) }
+
+func inStore(c *cli.Context, open func(*cli.Context) (*account, error), f func(a *account) error) error {
 	if err := applyCommandConfig(c); err != nil {
 		return err
 	}
-	a, err := openStore(c)
+	a, err := open(c)
 	if err != nil {
 		return err
 	}

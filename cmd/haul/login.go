@@ -75,7 +75,7 @@ func login(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := openStore(c)
+	a, err := makeStore(c)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func TestBuiltInIsDialed(t *testing.T) {
 			app.Writer, app.ErrWriter = io.Discard, io.Discard
 			app.Metadata = map[string]any{dialKey: nobody}
 			args := append([]string{"haul", "--store", t.TempDir(), "--app-id", "1", "--app-hash", "x"}, tt.args...)
-			if err := app.RunContext(ctx, append(args, "ls", "@nobody")); err == nil {
+			if err := app.RunContext(ctx, append(args, "login", "-T", "bot", "--token", "1:nobody")); err == nil {
 				t.Error("it found somebody")
 			}
 			home := func(address string) bool {

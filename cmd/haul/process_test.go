@@ -530,3 +530,23 @@ func TestKilledRepair(t *testing.T) {
 		t.Errorf("%d bytes moved for 16 MiB of damage", moved)
 	}
 }
+
+// TestSimMTProxy: a cluster in a process of its own is reached through the
+// MTProxy that it has printed the link of.
+func TestSimMTProxy(t *testing.T) {
+	s := &stage{t: t, dir: t.TempDir()}
+	sim := s.start("sim", "--mtproxy", "ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d", "--datacenters-out", "dc.json")
+	defer func() {
+		_ = sim.cmd.Process.Signal(os.Interrupt) // it may have ended by itself
+		if code := sim.wait(); code != 0 {
+			t.Errorf("the cluster ended with %d: %s", code, sim.stderr.String())
+		}
+	}()
+	link := <-sim.lines
+	if !strings.HasPrefix(link, "tg://proxy?server=127.0.0.1&port=") {
+		t.Fatalf("it printed %q, want the link of a proxy", link)
+	}
+	s.run(0, "--proxy", link, "login", "-T", "bot", "--token", dctest.BotToken)
+	s.run(0, "--proxy", link, "ls", "@"+dctest.BigChannel, "--limit", "1")
+	s.run(1, "--proxy", link+"6f", "ls", "@"+dctest.BigChannel)
+}

@@ -194,6 +194,18 @@ func (r *request) isFrozen() bool {
 // whenThawed are the methods that a frozen account may not call.
 var whenThawed = names(`upload.saveFilePart upload.saveBigFilePart messages.sendMedia messages.uploadMedia messages.sendMultiMedia messages.sendMessage`)
 
+// revokeGuest ends the authorisation of a key that it was brought to, and
+// reports whether it had one.
+func (c *Cluster) revokeGuest(k keyAt) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logins[k].parent == (keyAt{}) {
+		return false
+	}
+	delete(c.logins, k)
+	return true
+}
+
 // An exported authorisation can be imported once, at one DC, for a short time.
 type exported struct {
 	account int64

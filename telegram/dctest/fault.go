@@ -27,6 +27,8 @@ type Fault struct {
 	//	signed_out              the account is signed out everywhere: 401 Message to all that its keys call, until they sign in again
 	//	frozen                  the account is frozen: FROZEN_METHOD_INVALID to all that it would write
 	//	takeout_ended           the export sessions of the account are ended: TAKEOUT_INVALID
+	//	guest_revoked           an authorisation that was brought to the DC ends: AUTH_KEY_UNREGISTERED, until it is brought again
+	//	move                    the DC gets new addresses, is silent at the old ones, and sends updateConfig
 	Kind    string  `json:"kind"`
 	Method  string  `json:"method"`  // that it concerns, also "upload.*"; upload.getFile if ""; of bad_salt and transport_error none
 	DC      int     `json:"dc"`      // 0: every DC
@@ -39,7 +41,7 @@ type Fault struct {
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "frozen", "takeout_ended"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "frozen", "takeout_ended", "guest_revoked", "move"}
 	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}

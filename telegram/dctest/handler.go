@@ -270,6 +270,13 @@ func (r *request) fault() error {
 	case "frozen":
 		r.c.Freeze(r.accountID(), true)
 		return r.admit()
+	case "guest_revoked":
+		if r.c.revokeGuest(r.key()) {
+			return refuse(401, "AUTH_KEY_UNREGISTERED")
+		}
+		return nil
+	case "move":
+		return r.c.Move(r.DC)
 	default:
 		r.strike = f.Kind
 		return nil

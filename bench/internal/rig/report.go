@@ -66,10 +66,16 @@ func (r *Report) Must(name string, value, want float64) {
 	r.compare(Figure{Name: name, Value: value, Must: true}, "=", want, value == want)
 }
 
+// MustAtLeast adds a count that has to be at least least: with less, the
+// workload has not tested what it is for.
+func (r *Report) MustAtLeast(name string, value, least float64) {
+	r.compare(Figure{Name: name, Value: value, Must: true}, ">=", least, value >= least)
+}
+
 func (r *Report) compare(f Figure, sign string, target float64, met bool) {
 	f.Target, f.Met = fmt.Sprintf("%s %g", sign, target), &met
 	if f.Must && !met {
-		r.missed = append(r.missed, fmt.Sprintf("%s is %g, must be %g", f.Name, f.Value, target))
+		r.missed = append(r.missed, fmt.Sprintf("%s is %g, want %s", f.Name, f.Value, f.Target))
 	}
 	r.add(f)
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/tghaul/haul/bench/internal/rig"
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/telegram"
-	"github.com/tghaul/haul/telegram/dctest"
 	"github.com/tghaul/haul/transfer"
 )
 
@@ -139,16 +138,7 @@ func (e *era) life(ctx context.Context, last bool) error {
 func (e *era) dial(ctx context.Context) (*telegram.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	client, err := telegram.Dial(ctx, telegram.Config{AppID: 1, AppHash: "soak", Session: &e.session, Datacenters: e.dcs})
-	if err != nil {
-		return nil, fmt.Errorf("dial: %w", err)
-	}
-	if !client.LoggedIn() {
-		if _, err := client.LoginBot(ctx, dctest.BotToken); err != nil {
-			return nil, errors.Join(fmt.Errorf("sign in: %w", err), client.Close())
-		}
-	}
-	return client, nil
+	return rig.Dial(ctx, telegram.Config{Session: &e.session, Datacenters: e.dcs})
 }
 
 // A leg is two engines that work until they are cut, or done.

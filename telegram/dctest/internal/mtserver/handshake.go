@@ -62,6 +62,7 @@ type exchange struct {
 	newNonce [32]byte
 	a        *big.Int
 	temp     bool
+	media    bool          // of a temporary key: it is made at a media-only endpoint
 	lifetime time.Duration // of a temporary key
 
 	// After set_client_DH_params:
@@ -345,7 +346,7 @@ func (d *DC) newKey(x *exchange, key *crypto.AuthKey) *keyEntry {
 	first := binary.LittleEndian.Uint64(x.newNonce[:8]) ^ binary.LittleEndian.Uint64(x.serverNonce[:8])
 	e := &keyEntry{key: key, created: now, temp: x.temp, salts: newSalts(int64(first), now, d.cfg.SaltLifetime)}
 	if x.temp {
-		e.expires = now.Add(x.lifetime)
+		e.media, e.expires = x.media, now.Add(x.lifetime)
 	}
 	return e
 }

@@ -34,7 +34,7 @@ func (d *DC) openInner(x *exchange, encrypted []byte, mediaOnly bool) error {
 	case in.hasDC && !d.named(in.dc, mediaOnly):
 		return &handshakeError{code: transportWrongDC, why: fmt.Sprintf("DC id %d, want %d", in.dc, d.wireID(mediaOnly))}
 	}
-	x.newNonce, x.temp, x.lifetime = in.newNonce, in.temp, in.lifetime()
+	x.newNonce, x.temp, x.media, x.lifetime = in.newNonce, in.temp, mediaOnly, in.lifetime()
 	return nil
 }
 

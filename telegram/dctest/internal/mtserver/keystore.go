@@ -23,6 +23,7 @@ type keyEntry struct {
 	key     *crypto.AuthKey
 	created time.Time
 	temp    bool
+	media   bool      // of a temporary key: made at a media-only endpoint
 	expires time.Time // of a temporary key
 	perm    int64     // the permanent key this temporary one is bound to, 0 if none
 	salts   salts
@@ -85,13 +86,20 @@ func (s *KeyStore) remove(id int64) []int64 {
 	return gone
 }
 
-// bind ties a temporary key to a permanent one. It reports false if it is
-// bound to another one already.
+// bind ties a temporary key to a permanent one, in place of the one before: a
+// permanent key is bound to one temporary key at a time, and to one more that
+// media-only endpoints made. It reports false if temp is bound to another
+// permanent key already.
 func (s *KeyStore) bind(temp *keyEntry, perm int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if temp.perm != 0 && temp.perm != perm {
 		return false
+	}
+	for _, e := range s.keys {
+		if e.temp && e.perm == perm && e.media == temp.media {
+			e.perm = 0
+		}
 	}
 	temp.perm = perm
 	return true
@@ -138,6 +146,7 @@ type storedKey struct {
 	Key     []byte    `json:"key"`
 	Created time.Time `json:"created"`
 	Temp    bool      `json:"temp,omitempty"`
+	Media   bool      `json:"media,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`
 	Perm    int64     `json:"perm,omitempty"`
 	Salts   salts     `json:"salts"`
@@ -174,7 +183,7 @@ func (s *KeyStore) stored() []storedKey {
 		e := s.keys[id]
 		b := e.key.Bytes()
 		out = append(out, storedKey{
-			Key: b[:], Created: e.created, Temp: e.temp, Expires: e.expires,
+			Key: b[:], Created: e.created, Temp: e.temp, Media: e.media, Expires: e.expires,
 			Perm: e.perm, Salts: slices.Clone(e.salts),
 		})
 	}
@@ -195,7 +204,7 @@ func (s *KeyStore) Load(r io.Reader) error {
 			return fmt.Errorf("load auth keys: key %d: %d bytes and %d salts", i, len(k.Key), len(k.Salts))
 		}
 		s.add(&keyEntry{
-			key: crypto.NewAuthKey([256]byte(k.Key)), created: k.Created, temp: k.Temp,
+			key: crypto.NewAuthKey([256]byte(k.Key)), created: k.Created, temp: k.Temp, media: k.Media,
 			expires: k.Expires, perm: k.Perm, salts: k.Salts,
 		})
 	}

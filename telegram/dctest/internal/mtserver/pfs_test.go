@@ -245,3 +245,29 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestBindReplaces: a permanent key is bound to one temporary key at a time,
+// and to one more of media-only endpoints, where the others are not known.
+func TestBindReplaces(t *testing.T) {
+	inBubble(t, Config{}, func(e *env) {
+		perm := e.addKey(0)
+		at := time.Now().Add(time.Hour)
+		first, second := e.clientWith(e.addKey(time.Hour)), e.clientWith(e.addKey(time.Hour))
+		media := e.addKey(time.Hour)
+		e.dc.keys.get(media.ID(), time.Now()).media = true
+		if !e.dc.keys.bind(e.dc.keys.get(media.ID(), time.Now()), perm.ID()) {
+			t.Fatal("the key of media-only endpoints is not bound")
+		}
+		first.result(first.bind(perm, at, nil))
+		first.roundTrip(1)
+		second.result(second.bind(perm, at, nil))
+		second.roundTrip(2)
+		first.expectError(first.call(3), "401 AUTH_KEY_PERM_EMPTY")
+		if _, bound := e.dc.keys.owner(e.dc.keys.get(media.ID(), time.Now())); !bound {
+			t.Error("the key of media-only endpoints is not bound any more")
+		}
+		stranger := e.clientWith(media)
+		stranger.call(4)
+		stranger.expectTransport(transportUnknown)
+	})
+}

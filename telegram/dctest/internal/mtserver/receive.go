@@ -77,7 +77,7 @@ func (c *serverConn) handlePlain(packet []byte) {
 func (c *serverConn) handleEncrypted(ctx context.Context, f *frameBuf, quick bool) error {
 	d := c.dc
 	key := d.keys.get(int64(binary.LittleEndian.Uint64(f.data)), d.cfg.Now())
-	if key == nil {
+	if key == nil || key.temp && key.media != c.media { // temporary keys are known only where they were made
 		c.sendError(transportUnknown, false)
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tghaul/haul/cmd/haul/internal/bwlimit"
 	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
 )
@@ -94,7 +95,8 @@ func archiveJob() jobKind {
 			if c.NArg() == 0 {
 				return usagef("which chat? haul archive @name -d DIR")
 			}
-			return nil
+			_, err := parseSelection(c, time.Now())
+			return err
 		},
 		normal: normalChat,
 		run:    archiveChats,
@@ -113,10 +115,11 @@ func archiveCommand() *cli.Command {
 
 // archiveChats archives the chats of a job in one run.
 func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
-	s, err := parseSelection(c)
+	s, err := parseSelection(c, j.since())
 	if err != nil {
 		return err
 	}
+	pass := selection.NewPass(s, a.client)
 	var folders []*archive.Archive
 	defer func() {
 		for _, f := range folders {
@@ -147,7 +150,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	}
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for i, peer := range peers {
-			for d, err := range archiveDownloads(ctx, a, e, s, peer, folders[i]) {
+			for d, err := range archiveDownloads(ctx, e, pass, peer, folders[i]) {
 				if !yield(d, err) {
 					return
 				}
@@ -155,16 +158,14 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 		}
 	})
 	show.close()
-	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
-	}
+	sayProtected(c, pass)
 	return outcome(c, report, err)
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
-func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *selection, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
+func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.Pass, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
 	return func(yield func(transfer.Download, error) bool) {
-		for m, err := range s.messages(ctx, a.client, peer) {
+		for m, err := range pass.Chat(ctx, peer) {
 			if err == nil {
 				err = e.WhenRoom(ctx, func() error { _, err := folder.AddMessage(m); return err })
 			}
@@ -183,77 +184,6 @@ func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *se
 			}
 		}
 	}
-}
-
-func dlJob() jobKind {
-	return jobKind{
-		command: "dl",
-		what: func() []cli.Flag {
-			return []cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}
-		},
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
-			}
-			return nil
-		},
-		normal: normalLink,
-		run:    download,
-	}
-}
-
-func dlCommand() *cli.Command {
-	return &cli.Command{
-		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of given messages", ArgsUsage: "LINK...", OnUsageError: usageError,
-		Description: "Example:\n   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out",
-		Flags:       dlJob().flags(),
-		Action:      dlJob().action,
-	}
-}
-
-// download fetches the files of the messages that a job names.
-func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	root, err := openDir(c.String("dir"))
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // nothing is written through it
-	var files []telegram.File
-	for _, link := range j.args {
-		peer, ids, err := a.client.ParseMessageLink(ctx, link)
-		if err != nil {
-			return fmt.Errorf("%s: %w", link, err)
-		}
-		found := len(files)
-		for m, err := range a.client.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
-			if err != nil {
-				return fmt.Errorf("%s: %w", link, err)
-			}
-			files = append(files, m.Files...)
-		}
-		if len(files) == found {
-			return fmt.Errorf("%s: %w", link, transfer.ErrGone)
-		}
-	}
-	show := newDisplay(c)
-	e, err := engine(c, a, j.watch(show))
-	if err != nil {
-		return err
-	}
-	if err := j.begin(); err != nil {
-		return err
-	}
-	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
-		for _, f := range files {
-			// The number of the message tells files of one name apart.
-			name := strconv.Itoa(f.Origin.MessageID) + "_" + transfer.SafeName(f.Name)
-			if !yield(transfer.Download{File: f, Dir: root, Path: name}, nil) {
-				return
-			}
-		}
-	})
-	show.close()
-	return outcome(c, report, err)
 }
 
 func upJob() jobKind {

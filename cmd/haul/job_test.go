@@ -84,9 +84,10 @@ func TestNormalArguments(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"t.me/Name/5?single": "https://t.me/name/5?single", "https://t.me/name/5": "https://t.me/name/5", "no link": "no link",
+		"@Name": "@name", "me": "me", "-1001234567890": "https://t.me/c/1234567890", "t.me/name/5?comment=9": "https://t.me/name/5?comment=9",
 	} {
-		if got := normalLink(in); got != want || normalLink(got) != want {
-			t.Errorf("normalLink(%q) = %q, want %q", in, got, want)
+		if got := normalTarget(in); got != want || normalTarget(got) != want {
+			t.Errorf("normalTarget(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,23 @@ type display interface {
 	close()
 }
 
-func newDisplay(c *cli.Context) display {
+// newDisplay is the one that the flags ask for. Events may come to it from
+// several goroutines.
+func newDisplay(c *cli.Context) display { return &sharedDisplay{display: oneDisplay(c)} }
+
+// A sharedDisplay shows one event at a time.
+type sharedDisplay struct {
+	mu sync.Mutex
+	display
+}
+
+func (d *sharedDisplay) event(e transfer.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.display.event(e)
+}
+
+func oneDisplay(c *cli.Context) display {
 	errFile, isFile := c.App.ErrWriter.(*os.File)
 	switch {
 	case c.Bool("json"):

@@ -40,7 +40,7 @@ func dlCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "LINK|CHAT...", OnUsageError: usageError,
 		Description: "A link to a message means its album, one to a topic all of it; flags say which files are meant. Files are\n" +
-			"called by the number of their message, and lie in a folder for each chat if there are several.\n\nExample:\n" +
+			"called by the number of their message. Several chats have a folder each; comments have that of their group.\n\nExample:\n" +
 			"   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out\n" +
 			"   haul --datacenters dc.json dl @bigchannel -d out --from 30d --type video --min-size 50M --dry-run",
 		Flags:  dlJob().flags(),
@@ -128,7 +128,7 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 	if s.Comments && a.client.IsBot() {
 		return nil, fmt.Errorf("--comments: %w", telegram.ErrUserOnly)
 	}
-	l := &fetchList{a: a, pass: selection.NewPass(s, a.client), folders: s.Comments, show: func(transfer.Event) {}}
+	l := &fetchList{a: a, pass: selection.NewPass(s, a.client), show: func(transfer.Event) {}}
 	for _, arg := range j.args {
 		link, err := telegram.ParseChat(arg)
 		if err != nil {
@@ -139,7 +139,7 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
 		l.targets = append(l.targets, target{arg, link, peer})
-		l.folders = l.folders || link.Comment != 0 || peer.MarkedID() != l.targets[0].peer.MarkedID()
+		l.folders = l.folders || peer.MarkedID() != l.targets[0].peer.MarkedID()
 	}
 	return l, nil
 }
@@ -156,7 +156,7 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 				var names transfer.Names // those of one message; its number tells them from others
 				for _, f := range m.Files {
 					name := names.Take(strconv.Itoa(m.ID)+"_"+f.Name, f.ID)
-					if l.folders {
+					if l.folders || m.Peer.MarkedID() != t.peer.MarkedID() { // comments are in another chat
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}
 					if !yield(found{f, name}, nil) {

@@ -3,6 +3,7 @@ package dctest
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -145,6 +146,8 @@ func newChannel(index int, cfg ChannelConfig) *chat {
 	c := &chat{cfg: cfg, index: index, id: firstChannelID + int64(index), pts: 1}
 	if cfg.Specials {
 		c.special = specials(c.id)
+	} else if len(cfg.Topics) > 0 {
+		c.special = []special{{service: true}} // id 1 stands for the General topic
 	}
 	c.begin()
 	for i, s := range c.special {
@@ -316,14 +319,22 @@ func (w *world) specOf(c *chat, id int) int {
 	panic("dctest: more messages than files") // mixed is the sum of the counts
 }
 
-// mixStep is a number without a common factor with n.
+// mixStep is a number without a common factor with n, so far from every simple
+// fraction of n that its multiples spread evenly, also over any short stretch.
 func mixStep(n uint64) uint64 {
 	step := n*5/8 | 1
+	if n > longMix { // there 5/8 would put each kind in blocks
+		step = uint64(float64(n)/math.Phi) | 1
+	}
 	for gcd(step, n) != 1 {
 		step += 2
 	}
 	return step
 }
+
+// longMix is the number of messages up to which 5/8 is good enough. What
+// shorter channels have in which message is relied on.
+const longMix = 1000
 
 func gcd(a, b uint64) uint64 {
 	for b != 0 {

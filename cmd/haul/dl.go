@@ -21,11 +21,14 @@ func dlJob() jobKind {
 	return jobKind{
 		command: "dl",
 		what: func() []cli.Flag {
-			return append(append([]cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}, selectionFlags()...),
+			return append(append([]cli.Flag{
+				stringFlag("dir", ".", "download into this `DIR`", "d"),
+				stringFlag("file", "", "also the messages that this `FILE` lists: an export of Telegram Desktop (result.json) or tdl", "f"),
+			}, selectionFlags()...),
 				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag())
 		},
 		check: func(c *cli.Context) error {
-			if c.NArg() == 0 {
+			if c.NArg() == 0 && c.String("file") == "" {
 				return usagef("which chat or message? haul dl https://t.me/name/123 -d DIR")
 			}
 			_, err := parseSelection(c, time.Now())
@@ -38,7 +41,7 @@ func dlJob() jobKind {
 
 func dlCommand() *cli.Command {
 	return &cli.Command{
-		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "LINK|CHAT...", OnUsageError: usageError,
+		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "[LINK|CHAT...]", OnUsageError: usageError,
 		Description: "A link to a message means its album, one to a topic all of it; flags say which files are meant. Files are\n" +
 			"called by the number of their message. Several chats have a folder each; comments have that of their group.\n\nExample:\n" +
 			"   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out\n" +
@@ -66,8 +69,10 @@ type fetchList struct {
 	a       *account
 	pass    *selection.Pass
 	targets []target
-	folders bool // one for each chat
-	// missed are the targets that have no file to fetch, with the reason.
+	export  *exportFile // nil: none
+	folders bool        // one for each chat
+	// missed are the messages that were named and have no file to fetch, with
+	// the reason.
 	missed []error
 	show   func(transfer.Event)
 }
@@ -79,7 +84,8 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 		return err
 	}
 	if c.Bool("dry-run") {
-		return l.plan(c, dryRun(c, l.pass, l.files(ctx), onDisk(c.String("dir"))))
+		l.show = func(e transfer.Event) { oneDisplay(c).event(e) }
+		return l.plan(dryRun(c, l.pass, l.files(ctx), onDisk(c.String("dir"))))
 	}
 	root, err := openDir(c.String("dir"))
 	if err != nil {
@@ -110,10 +116,9 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 }
 
 // plan is the result of a dry run.
-func (l *fetchList) plan(c *cli.Context, err error) error {
+func (l *fetchList) plan(err error) error {
 	if err == nil && len(l.missed) > 0 {
-		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %d of the links have nothing to fetch: %s\n", len(l.missed), text(l.missed[0]))
-		return &someFailed{failed: len(l.missed), total: len(l.targets)}
+		return &someFailed{failed: len(l.missed), total: l.pass.Files + len(l.missed)}
 	}
 	return err
 }
@@ -139,34 +144,63 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
 		l.targets = append(l.targets, target{arg, link, peer})
-		l.folders = l.folders || peer.MarkedID() != l.targets[0].peer.MarkedID()
 	}
+	if path := c.String("file"); path != "" {
+		if l.export, err = readExport(ctx, a, path); err != nil {
+			return nil, err
+		}
+	}
+	l.folders = len(l.chats()) > 1
 	return l, nil
 }
 
-// files lists the files of all targets, until there are enough.
+// chats are the chats that are named, by marked id.
+func (l *fetchList) chats() map[int64]bool {
+	ids := make(map[int64]bool)
+	for _, t := range l.targets {
+		ids[t.peer.MarkedID()] = true
+	}
+	if l.export != nil {
+		for i, p := range l.export.peers {
+			if l.export.chats[i].Messages > 0 {
+				ids[p.MarkedID()] = true
+			}
+		}
+	}
+	return ids
+}
+
+// files lists the files of all targets, then those of the export, until there
+// are enough.
 func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
-		for _, t := range l.targets {
-			for m, err := range l.messages(ctx, t) {
+		chats := l.chats()
+		list := func(what string, messages iter.Seq2[*telegram.Message, error]) bool {
+			for m, err := range messages {
 				if err != nil {
-					yield(found{}, fmt.Errorf("%s: %w", t.arg, err))
-					return
+					yield(found{}, fmt.Errorf("%s: %w", what, err))
+					return false
 				}
 				var names transfer.Names // those of one message; its number tells them from others
 				for _, f := range m.Files {
 					name := names.Take(strconv.Itoa(m.ID)+"_"+f.Name, f.ID)
-					if l.folders || m.Peer.MarkedID() != t.peer.MarkedID() { // comments are in another chat
+					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}
 					if !yield(found{f, name}, nil) {
-						return
+						return false
 					}
 				}
 			}
-			if l.pass.Full() {
+			return !l.pass.Full()
+		}
+		for _, t := range l.targets {
+			if !list(t.arg, l.messages(ctx, t)) {
 				return
 			}
+		}
+		if l.export != nil {
+			list(l.export.path, l.exported(ctx))
 		}
 	}
 }
@@ -195,7 +229,7 @@ func (l *fetchList) messages(ctx context.Context, t target) iter.Seq2[*telegram.
 func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.Message, error], error) {
 	peer, ids, err := l.a.client.LinkedMessages(ctx, t.link)
 	if errors.Is(err, telegram.ErrPeerNotFound) {
-		l.miss(t, err)
+		l.miss(t.arg, err)
 		return none, nil
 	}
 	if err != nil {
@@ -220,9 +254,9 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 	}
 	switch {
 	case files == 0:
-		l.miss(t, transfer.ErrGone)
+		l.miss(t.arg, transfer.ErrGone)
 	case free == 0:
-		l.miss(t, transfer.ErrProtected)
+		l.miss(t.arg, transfer.ErrProtected)
 	}
 	return l.pass.List(ctx, func(yield func(*telegram.Message, error) bool) {
 		for _, m := range messages {
@@ -244,11 +278,11 @@ func topicOf(link telegram.Link, m *telegram.Message) int {
 	return 0
 }
 
-// miss tells that a target has nothing to fetch.
-func (l *fetchList) miss(t target, err error) {
+// miss tells that what was named has nothing to fetch.
+func (l *fetchList) miss(name string, err error) {
 	l.missed = append(l.missed, err)
 	l.show(transfer.FileFailed{
-		Header: transfer.Header{Event: "file_failed", Time: time.Now()}, Path: t.arg, Error: text(err),
+		Header: transfer.Header{Event: "file_failed", Time: time.Now()}, Path: name, Error: text(err),
 	})
 }
 

@@ -15,8 +15,10 @@ func forumAndTalk() Config {
 		{Username: "forum", Title: "A forum", Specials: true, Topics: []string{"Ships", "Cars"}, Files: []FileSpec{
 			{Kind: "photo", Count: 120, MinSize: 3000}, {Kind: "document", Count: 180, MinSize: 10},
 		}},
-		{Username: BigChannel, Title: "Posts", Invite: "Welcome", Files: []FileSpec{{Kind: "document", Count: 3, MinSize: 10}},
-			Comments: []FileSpec{{Kind: "text", Count: 4}, {Kind: "photo", Count: 6, MinSize: 3000}}},
+		{
+			Username: BigChannel, Title: "Posts", Invite: "Welcome", Files: []FileSpec{{Kind: "document", Count: 3, MinSize: 10}},
+			Comments: []FileSpec{{Kind: "text", Count: 4}, {Kind: "photo", Count: 6, MinSize: 3000}},
+		},
 	}}
 }
 
@@ -158,8 +160,11 @@ func TestInvitesAndPhones(t *testing.T) {
 // What a document says of itself, and which search finds it.
 func TestMoreKinds(t *testing.T) {
 	c := start(t, Config{Channels: []ChannelConfig{{Username: BigChannel, Files: []FileSpec{
-		{Kind: "sticker", Count: 2, MinSize: 900}, {Kind: "animation", Count: 3, MinSize: 900}, {Kind: "round", Count: 4, MinSize: 900},
-		{Kind: "video", Count: 1}, {Kind: "document", Count: 1, MinSize: 5},
+		{Kind: "sticker", Count: 2, MinSize: 900},
+		{Kind: "animation", Count: 3, MinSize: 900},
+		{Kind: "round", Count: 4, MinSize: 900},
+		{Kind: "video", Count: 1},
+		{Kind: "document", Count: 1, MinSize: 5},
 	}}}})
 	u := user(t, c)
 	said := map[string]int{}
@@ -186,8 +191,12 @@ func TestMoreKinds(t *testing.T) {
 		filter api.MessagesFilterClass
 		want   int32
 	}{
-		{&api.InputMessagesFilterGif{}, 3}, {&api.InputMessagesFilterRoundVideo{}, 4}, {&api.InputMessagesFilterRoundVoice{}, 4},
-		{&api.InputMessagesFilterVideo{}, 1}, {&api.InputMessagesFilterDocument{}, 1}, {&api.InputMessagesFilterPhotos{}, 0},
+		{&api.InputMessagesFilterGif{}, 3},
+		{&api.InputMessagesFilterRoundVideo{}, 4},
+		{&api.InputMessagesFilterRoundVoice{}, 4},
+		{&api.InputMessagesFilterVideo{}, 1},
+		{&api.InputMessagesFilterDocument{}, 1},
+		{&api.InputMessagesFilterPhotos{}, 0},
 	} {
 		page := must[*api.MessagesChannelMessages](u, &api.MessagesSearchRequest{Peer: inputPeer(u.channel()), Filter: tt.filter})
 		if page.Count != tt.want {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -73,7 +74,7 @@ type fetchList struct {
 	folders bool        // one for each chat
 	// missed are the messages that were named and have no file to fetch, with
 	// the reason.
-	missed []error
+	missed []transfer.FileResult
 	show   func(transfer.Event)
 }
 
@@ -84,7 +85,10 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 		return err
 	}
 	if c.Bool("dry-run") {
-		l.show = func(e transfer.Event) { oneDisplay(c).event(e) }
+		l.show = (&plainDisplay{out: c.App.ErrWriter}).event
+		if c.Bool("json") {
+			l.show = (&jsonDisplay{enc: json.NewEncoder(c.App.Writer)}).event
+		}
 		return l.plan(dryRun(c, l.pass, l.files(ctx), onDisk(c.String("dir"))))
 	}
 	root, err := openDir(c.String("dir"))
@@ -92,7 +96,11 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing is written through it
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	l.show = show.event
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
@@ -109,10 +117,11 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 		}
 		tellProtected(show, l.pass)
 	})
-	show.close()
+	show.end()
 	sayProtected(c, l.pass)
+	report.Failed = append(report.Failed, l.missed...)
 	report.FilesFailed += len(l.missed)
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // plan is the result of a dry run.
@@ -280,7 +289,7 @@ func topicOf(link telegram.Link, m *telegram.Message) int {
 
 // miss tells that what was named has nothing to fetch.
 func (l *fetchList) miss(name string, err error) {
-	l.missed = append(l.missed, err)
+	l.missed = append(l.missed, transfer.FileResult{Path: name, Err: err})
 	l.show(transfer.FileFailed{
 		Header: transfer.Header{Event: "file_failed", Time: time.Now()}, Path: name, Error: text(err),
 	})
@@ -294,7 +303,7 @@ type protectedEvent struct {
 }
 
 // tellProtected is for programs, sayProtected for people.
-func tellProtected(show display, pass *selection.Pass) {
+func tellProtected(show *displays, pass *selection.Pass) {
 	if pass.Protected > 0 {
 		show.event(protectedEvent{transfer.Header{Event: "protected", Time: time.Now()}, pass.Protected, pass.ProtectedBytes})
 	}

@@ -85,9 +85,10 @@ func (m *Message) replies(to api.MessageReplyHeaderClass) {
 // generalTopic is the id of the topic that every forum has.
 const generalTopic = 1
 
-// inThread reports whether the message is in a topic; every one is in thread 0.
-func (m *Message) inThread(thread int) bool {
-	return thread == 0 || m.Topic == thread || m.Topic == 0 && thread == generalTopic
+// InTopic reports whether the message is in a topic of a forum, of which the
+// general one has the id 1.
+func (m *Message) InTopic(id int) bool {
+	return m.Topic == id || m.Topic == 0 && id == generalTopic
 }
 
 // messagePeer is the chat of a message; false if it does not say.

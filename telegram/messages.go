@@ -140,7 +140,7 @@ func (c *Client) lumpPages(ctx context.Context, p Peer, o MessagesOptions) pageS
 				for i, m := range page {
 					ids[i] = m.ID
 				}
-				page = slices.DeleteFunc(pick(page, w.took(ids)), func(m *Message) bool { return !m.inThread(o.Thread) })
+				page = slices.DeleteFunc(pick(page, w.took(ids)), func(m *Message) bool { return o.Thread != 0 && !m.InTopic(o.Thread) })
 			}
 			if !yield(page, err) || err != nil {
 				return

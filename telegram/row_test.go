@@ -18,7 +18,7 @@ func fakeDate(id int) time.Time { return time.Unix(int64(1000+id), 0) }
 // page answers by the rule of core.telegram.org/api/offsets.
 func (ch *fakeChannel) page(ids []int, pts int32, q historyQuery) tl.Object {
 	if q.offsetID == 0 && q.offsetDate != 0 {
-		q.offsetID = q.offsetDate - 1000 // of the oldest that is not before the date
+		q.offsetID = max(q.offsetDate-1000, 1) // of the oldest that is not before the date
 	}
 	return ch.messages(historyServer{ids}.page(q), pts)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -119,5 +120,19 @@ func TestResumedFlags(t *testing.T) {
 	r.Tuning["transfers"] = "many"
 	if _, err := archiveJob().context(parent, r, nil); err == nil {
 		t.Error("a record that makes no sense was taken")
+	}
+}
+
+// Times ago count back from when a job began, if it is gone on with, and else
+// from now.
+func TestTimesAgo(t *testing.T) {
+	began := time.Now().AddDate(0, 0, -30)
+	j := &job{record: checkpoint.Job{Created: began}}
+	if d := time.Since(j.since()); d < 0 || d > time.Minute {
+		t.Errorf("a command line counts back from %v ago", d)
+	}
+	j.again = true
+	if got := j.since(); !got.Equal(began) {
+		t.Errorf("a job that is gone on with counts back from %v, want %v", got, began)
 	}
 }

@@ -31,7 +31,7 @@ type ExportChat struct {
 var ErrExport = errors.New("not an export of Telegram Desktop or tdl")
 
 const (
-	maxExportValue = 8 << 20 // bytes of a message, or of any one text
+	maxExportValue = 1 << 20 // bytes of a message, or of any one text
 	maxExportDepth = 200     // of what is passed over
 	maxExportChats = 10_000
 	maxExportName  = 200 // bytes that are kept of a name

@@ -50,10 +50,10 @@ func TestReadExport(t *testing.T) {
 		{"no id", `{"id":5,"messages":[{"file":"a"}]}`, "no message id"},
 		{"messages that are none", `{"id":5,"messages":[7]}`, "cannot unmarshal number"},
 		{"no list", `{"id":5,"messages":{"id":1}}`, "want [, got {"},
-		{"deep", `{"x":` + strings.Repeat("[", 1_000_000), "nested too deeply"},
-		{"deep in a message", `{"id":5,"messages":[{"file":` + strings.Repeat("[", 1_000_000), "max depth"},
-		{"long text", `{"x":"` + strings.Repeat("a", 10<<20) + `"}`, "longer than"},
-		{"long message", `{"id":5,"messages":[{"file":"` + strings.Repeat("a", 10<<20) + `"}]}`, "longer than"},
+		{"deep", `{"x":` + strings.Repeat("[", 300_000), "nested too deeply"},
+		{"deep in a message", `{"id":5,"messages":[{"file":` + strings.Repeat("[", 300_000), "max depth"},
+		{"long text", `{"x":"` + strings.Repeat("a", 2<<20) + `"}`, "longer than"},
+		{"long message", `{"id":5,"messages":[{"file":"` + strings.Repeat("a", 2<<20) + `"}]}`, "longer than"},
 		{"many chats", `{"chats":{"list":[` + strings.Repeat(`{"id":5,"messages":[]},`, 11_000), "more than 10000 chats"},
 	}
 	for _, tt := range tests {

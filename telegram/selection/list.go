@@ -47,9 +47,20 @@ func (p *Pass) Topic(ctx context.Context, peer telegram.Peer, topic int) iter.Se
 	return p.List(ctx, p.source.Messages(ctx, peer, o))
 }
 
-// IDs is Chat for given messages of a chat. Bounds have no effect.
+// IDs is Chat for given messages of a chat. Those that are not within the bounds
+// come without files.
 func (p *Pass) IDs(ctx context.Context, peer telegram.Peer, ids []int) iter.Seq2[*telegram.Message, error] {
-	return p.List(ctx, p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}))
+	messages := p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids})
+	return p.List(ctx, func(yield func(*telegram.Message, error) bool) {
+		for m, err := range messages {
+			if err == nil && !p.s.within(m) {
+				m.Files, m.Comments = nil, 0
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	})
 }
 
 // options are what the server can be told, or the client can leave out.

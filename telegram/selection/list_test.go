@@ -153,6 +153,27 @@ func TestPassOverChats(t *testing.T) {
 	}
 }
 
+// Of given messages those outside of the bounds have no files.
+func TestPassOfIDs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		s    Selection
+		want string
+	}{
+		"ids":   {Selection{From: Bound{ID: 8}, To: Bound{ID: 10}}, "12:0 11:0 10:1 9:1 8:1 7:0 6:0 5:0"},
+		"dates": {Selection{From: Bound{Time: time.Unix(9, 0)}, To: Bound{Time: time.Unix(12, 0)}}, "12:0 11:0 10:1 9:1 8:0 7:0 6:0 5:0"},
+		"topic": {Selection{Topic: 3}, "12:0 11:0 10:0 9:0 8:0 7:0 6:0 5:0"},
+		"general topic, no comments outside": {
+			Selection{Topic: 1, To: Bound{ID: 5}, Comments: true}, "12:0 11:0 10:0 9:0 8:0 7:0 6:0 5:0",
+		},
+	} {
+		c := &fakeChat{messages: chat(someChat)}
+		p := NewPass(&tt.s, c)
+		if got := listed(t, p.IDs(t.Context(), telegram.Peer{ID: 1}, []int{12, 11, 10, 9, 8, 7, 6, 5})); got != tt.want || len(c.asked) != 1 {
+			t.Errorf("%s: got %s by %d questions, want %s", name, got, len(c.asked), tt.want)
+		}
+	}
+}
+
 // What the server is asked: bounds always, kinds only if nothing else is needed.
 func TestPassAsks(t *testing.T) {
 	first, last := time.Unix(5, 0), time.Unix(9, 0)

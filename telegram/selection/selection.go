@@ -118,3 +118,15 @@ func (s *Selection) means(m *telegram.Message, f *telegram.File) (bool, error) {
 		return s.Filter.Match(m, f)
 	}
 }
+
+// within says whether a message is in the range and the topic that are meant.
+func (s *Selection) within(m *telegram.Message) bool {
+	switch {
+	case m.ID < s.From.ID, s.To.ID > 0 && m.ID > s.To.ID,
+		!s.From.Time.IsZero() && m.Date.Before(s.From.Time),
+		!s.To.Time.IsZero() && !m.Date.Before(s.To.Time):
+		return false
+	default:
+		return s.Topic == 0 || m.InTopic(s.Topic)
+	}
+}

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -40,7 +41,8 @@ type MessagesOptions struct {
 // after the first error. Users list the history; bots may not, and go through
 // all ids that the channel can have. Deleted and invisible messages do not
 // occur. Errors: ErrUserOnly for a bot anywhere but in channels, and those of
-// Invoke. See core.telegram.org/method/messages.getHistory.
+// Invoke; ErrNoThread if there is no such Thread.
+// See core.telegram.org/method/messages.getHistory.
 func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.Seq2[*Message, error] {
 	pages := c.historyPages
 	switch {
@@ -49,15 +51,16 @@ func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.S
 	case c.IsBot():
 		pages = c.lumpPages
 	}
+	bot := c.IsBot()
 	return func(yield func(*Message, error) bool) {
 		left := o.Limit
 		for page, err := range pages(ctx, p, o) {
 			if err != nil {
-				yield(nil, fmt.Errorf("messages of %v: %w", p, err))
+				yield(nil, fmt.Errorf("messages of %v: %w", p, o.threadError(err)))
 				return
 			}
 			for _, m := range page {
-				if !o.means(m) {
+				if !o.means(m) || bot && o.Thread != 0 && !m.InTopic(o.Thread) {
 					continue
 				}
 				if !yield(m, nil) {
@@ -67,11 +70,24 @@ func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.S
 					return
 				}
 			}
-			if o.past(page) {
+			if bot && o.past(page) { // users have asked for nothing beyond
 				return
 			}
 		}
 	}
+}
+
+// ErrNoThread is wrapped when there is no topic or message of the id in
+// MessagesOptions.Thread, or what was written there cannot be read.
+var ErrNoThread = errors.New("telegram: no such topic or comments, or no access to them")
+
+// threadError adds what an error means for a thread.
+func (o *MessagesOptions) threadError(err error) error {
+	_, no := isRPC(err, "MSG_ID_INVALID", "TOPIC_ID_INVALID", "CHANNEL_PRIVATE")
+	if o.Thread != 0 && (no || errors.Is(err, ErrPeerNotFound)) {
+		return fmt.Errorf("%w (%d): %w", ErrNoThread, o.Thread, err)
+	}
+	return err
 }
 
 // means says whether a message of a page is within the bounds that the server
@@ -140,7 +156,7 @@ func (c *Client) lumpPages(ctx context.Context, p Peer, o MessagesOptions) pageS
 				for i, m := range page {
 					ids[i] = m.ID
 				}
-				page = slices.DeleteFunc(pick(page, w.took(ids)), func(m *Message) bool { return o.Thread != 0 && !m.InTopic(o.Thread) })
+				page = pick(page, w.took(ids))
 			}
 			if !yield(page, err) || err != nil {
 				return

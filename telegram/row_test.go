@@ -214,8 +214,8 @@ func TestCommentsOfNobody(t *testing.T) {
 	}}
 	c := fakeClient(t, f, asUser(t))
 	for m, err := range c.Messages(t.Context(), Peer{Kind: PeerChannel, ID: 55, AccessHash: 66}, MessagesOptions{Thread: 7}) {
-		if !errors.Is(err, ErrPeerNotFound) {
-			t.Errorf("got %+v, %v, want ErrPeerNotFound", m, err)
+		if !errors.Is(err, ErrPeerNotFound) || !errors.Is(err, ErrNoThread) {
+			t.Errorf("got %+v, %v, want ErrPeerNotFound and ErrNoThread", m, err)
 		}
 	}
 }

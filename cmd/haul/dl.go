@@ -63,6 +63,7 @@ type target struct {
 type found struct {
 	file telegram.File
 	path string
+	sent time.Time // the message
 }
 
 // A fetchList finds the files that a command line means, one after the other.
@@ -196,20 +197,23 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}
-					if !yield(found{f, name}, nil) {
+					if !yield(found{f, name, m.Date}, nil) {
 						return false
 					}
 				}
 			}
-			return !l.pass.Full()
+			return true
 		}
 		for _, t := range l.targets {
-			if !list(t.arg, l.messages(ctx, t)) {
+			if !l.pass.Full() && !list(t.arg, l.messages(ctx, t)) {
 				return
 			}
 		}
-		if l.export != nil {
-			list(l.export.path, l.exported(ctx))
+		if l.export != nil && !l.pass.Full() && !list(l.export.path, l.exported(ctx)) {
+			return
+		}
+		for _, o := range l.pass.Unread {
+			l.miss("comments on "+messageName(o.Peer, o.MessageID), telegram.ErrNoThread)
 		}
 	}
 }

@@ -72,9 +72,9 @@ func dryRun(c *cli.Context, pass *selection.Pass, files iter.Seq2[found, error],
 		o := f.file.Origin
 		switch {
 		case c.Bool("json"):
-			err = lines.Encode(wouldFetch{now("would_fetch"), o.Peer.MarkedID(), o.MessageID, f.file.Date, f.file.ID, string(f.file.Kind), f.file.Size, f.path, is})
+			err = lines.Encode(wouldFetch{now("would_fetch"), o.Peer.MarkedID(), o.MessageID, f.sent, f.file.ID, string(f.file.Kind), f.file.Size, f.path, is})
 		case !c.Bool("quiet"):
-			_, err = fmt.Fprintf(c.App.Writer, dryRow, fmt.Sprint(o.MessageID), f.file.Date.Local().Format("2006-01-02 15:04"), f.file.Kind, size(f.file.Size), is, f.path)
+			_, err = fmt.Fprintf(c.App.Writer, dryRow, fmt.Sprint(o.MessageID), f.sent.Local().Format("2006-01-02 15:04"), f.file.Kind, size(f.file.Size), is, f.path)
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package selection
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -24,6 +25,8 @@ type Pass struct {
 	// Protected are files that were meant, but must not be saved.
 	Protected      int
 	ProtectedBytes int64
+	// Unread are posts of which the comments could not be read.
+	Unread []telegram.Origin
 }
 
 // NewPass begins to use a selection.
@@ -187,6 +190,10 @@ func (p *Pass) comments(ctx context.Context, post *telegram.Message, yield func(
 	}
 	answers := p.source.Messages(ctx, post.Peer, telegram.MessagesOptions{Thread: post.ID, Reverse: p.s.Reverse})
 	for group, err := range p.groups(answers) {
+		if errors.Is(err, telegram.ErrNoThread) { // deleted meanwhile, or in a group that is closed
+			p.Unread = append(p.Unread, telegram.Origin{Peer: post.Peer, MessageID: post.ID})
+			return true
+		}
 		if err == nil {
 			err = p.choose(group)
 		}

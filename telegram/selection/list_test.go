@@ -153,6 +153,34 @@ func TestPassOverChats(t *testing.T) {
 	}
 }
 
+// Comments that cannot be read stop nothing; any other error does.
+func TestUnreadComments(t *testing.T) {
+	c := &fakeChat{messages: chat("9 photo 1 comments=3, 8 photo 1")}
+	closed := &closedComments{c, fmt.Errorf("thread: %w", telegram.ErrNoThread)}
+	p := NewPass(&Selection{Comments: true}, closed)
+	if got := listed(t, p.Chat(t.Context(), telegram.Peer{ID: 1})); got != "9:1 8:1" || len(p.Unread) != 1 || p.Unread[0].MessageID != 9 {
+		t.Errorf("got %s, unread %v", got, p.Unread)
+	}
+	closed.err = errors.New("no network")
+	p = NewPass(&Selection{Comments: true}, closed)
+	if got := listed(t, p.Chat(t.Context(), telegram.Peer{ID: 1})); got != "9:1 no network" || len(p.Unread) != 0 {
+		t.Errorf("got %s, unread %v", got, p.Unread)
+	}
+}
+
+// closedComments is a chat of which the comments cannot be read.
+type closedComments struct {
+	*fakeChat
+	err error
+}
+
+func (c *closedComments) Messages(ctx context.Context, p telegram.Peer, o telegram.MessagesOptions) iter.Seq2[*telegram.Message, error] {
+	if o.Thread == 0 {
+		return c.fakeChat.Messages(ctx, p, o)
+	}
+	return func(yield func(*telegram.Message, error) bool) { yield(nil, c.err) }
+}
+
 // Of given messages those outside of the bounds have no files.
 func TestPassOfIDs(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -12,9 +12,9 @@ const batch = 100
 // errNoProgress is a server that answers pages which lead nowhere.
 var errNoProgress = errors.New("telegram: history does not advance: the server repeats itself")
 
-// A historyQuery is what varies between the messages.getHistory calls of one walk.
+// A historyQuery is what varies between the calls of one walk.
 type historyQuery struct {
-	offsetID, addOffset, limit, maxID, minID int
+	offsetID, offsetDate, addOffset, limit, maxID, minID int
 }
 
 // A historyWalk decides which pages of a history to fetch, in which order.

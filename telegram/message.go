@@ -20,6 +20,15 @@ type Message struct {
 	// NoForwards says that the message or its chat is protected: it is
 	// listed, but its files must not be saved.
 	NoForwards bool
+	// Topic is the topic of a forum that it is in, by the id of the message
+	// that began the topic; 0: the general one, or the chat is no forum.
+	Topic   int
+	ReplyTo int // id of the message that it answers, in the same chat; 0: none
+	Views   int // 0 if not counted
+	// Comments is how many there are on a post, and CommentsIn the bare id of
+	// the group that they are in; 0 if the post cannot be commented on.
+	Comments   int
+	CommentsIn int64
 	Raw        tl.Raw // the whole message, boxed, lossless; owned by the Message
 	Files      []File // see [File]; those with NoForwards or Err are not to be fetched
 }
@@ -31,7 +40,11 @@ func newMessage(m api.MessageClass, p Peer) *Message {
 	case *api.Message:
 		msg := &Message{
 			Peer: p, ID: int(m.ID), Date: unixTime(m.Date), Text: m.Message, GroupedID: m.GroupedID.Value,
-			Out: m.Out, Post: m.Post, NoForwards: m.Noforwards || p.NoForwards, Raw: tl.Marshal(m),
+			Out: m.Out, Post: m.Post, NoForwards: m.Noforwards || p.NoForwards, Views: max(int(m.Views.Value), 0), Raw: tl.Marshal(m),
+		}
+		msg.replies(m.ReplyTo)
+		if r := m.Replies; r != nil && r.Comments {
+			msg.Comments, msg.CommentsIn = max(int(r.Replies), 0), r.ChannelID.Value
 		}
 		msg.Files = filesOf(msg, m.Media)
 		return msg
@@ -40,11 +53,42 @@ func newMessage(m api.MessageClass, p Peer) *Message {
 			Peer: p, ID: int(m.ID), Date: unixTime(m.Date), Out: m.Out, Post: m.Post,
 			NoForwards: p.NoForwards, Raw: tl.Marshal(m),
 		}
+		msg.replies(m.ReplyTo)
+		if _, began := m.Action.(*api.MessageActionTopicCreate); began {
+			msg.Topic = msg.ID
+		}
 		msg.Files = filesOf(msg, &api.MessageMediaPhoto{Photo: actionPhoto(m.Action)})
 		return msg
 	default: // messageEmpty
 		return nil
 	}
+}
+
+// replies takes in what the message answers, and the topic that this puts it in.
+// See core.telegram.org/api/forum.
+func (m *Message) replies(to api.MessageReplyHeaderClass) {
+	h, ok := to.(*api.MessageReplyHeader)
+	if !ok {
+		return
+	}
+	if h.ReplyToPeerID == nil {
+		m.ReplyTo = int(h.ReplyToMsgID.Value)
+	}
+	if !h.ForumTopic {
+		return
+	}
+	if m.Topic = int(h.ReplyToTopID.Value); m.Topic == 0 {
+		m.Topic = int(h.ReplyToMsgID.Value)
+	}
+}
+
+// generalTopic is the id of the topic that every forum has.
+const generalTopic = 1
+
+// InTopic reports whether the message is in a topic of a forum, of which the
+// general one has the id 1.
+func (m *Message) InTopic(id int) bool {
+	return m.Topic == id || m.Topic == 0 && id == generalTopic
 }
 
 // messagePeer is the chat of a message; false if it does not say.
@@ -106,7 +150,7 @@ func userPeer(u *api.User) Peer {
 func channelPeer(c *api.Channel) Peer {
 	return Peer{
 		Kind: PeerChannel, ID: c.ID, AccessHash: c.AccessHash.Value,
-		Username: firstName(c.Username.Value, c.Usernames), Title: c.Title, NoForwards: c.Noforwards,
+		Username: firstName(c.Username.Value, c.Usernames), Title: c.Title, NoForwards: c.Noforwards, Forum: c.Forum,
 	}
 }
 

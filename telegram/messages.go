@@ -2,9 +2,11 @@ package telegram
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/tl/api"
@@ -13,9 +15,23 @@ import (
 // MessagesOptions select messages of a chat. The zero value is all of them,
 // newest first.
 type MessagesOptions struct {
-	MinID, MaxID int  // inclusive; 0: no bound
-	Limit        int  // of messages yielded; 0: none
-	Reverse      bool // oldest first
+	MinID, MaxID int // inclusive; 0: no bound
+	// From and Until bound the dates: From <= date < Until. Zero: no bound.
+	From, Until time.Time
+	Limit       int  // of messages yielded; 0: none
+	Reverse     bool // oldest first
+	// Thread is a topic of a forum, or a message: only what was written in that
+	// topic, or in answer to that message, is meant. Of a channel's post these
+	// are the comments, which lie in the discussion group: the messages have
+	// that Peer. 0: everything. See core.telegram.org/api/threads.
+	Thread int
+	// Kinds permits to leave out messages that have no file of these kinds, if
+	// the server can search for all of them: see Searchable. Empty: none is
+	// left out.
+	Kinds []FileKind
+	// Lossy permits to search for photos and videos too, although no search
+	// finds those in paid media, nor live photos and new photos of a chat.
+	Lossy bool
 	// IDs are the messages wanted, yielded in this order; those that do not
 	// exist are left out. The other fields but Limit have no effect then.
 	IDs []int
@@ -25,7 +41,8 @@ type MessagesOptions struct {
 // after the first error. Users list the history; bots may not, and go through
 // all ids that the channel can have. Deleted and invisible messages do not
 // occur. Errors: ErrUserOnly for a bot anywhere but in channels, and those of
-// Invoke. See core.telegram.org/method/messages.getHistory.
+// Invoke; ErrNoThread if there is no such Thread.
+// See core.telegram.org/method/messages.getHistory.
 func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.Seq2[*Message, error] {
 	pages := c.historyPages
 	switch {
@@ -34,14 +51,18 @@ func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.S
 	case c.IsBot():
 		pages = c.lumpPages
 	}
+	bot := c.IsBot()
 	return func(yield func(*Message, error) bool) {
 		left := o.Limit
 		for page, err := range pages(ctx, p, o) {
 			if err != nil {
-				yield(nil, fmt.Errorf("messages of %v: %w", p, err))
+				yield(nil, fmt.Errorf("messages of %v: %w", p, o.threadError(err)))
 				return
 			}
 			for _, m := range page {
+				if !o.means(m) || bot && o.Thread != 0 && !m.InTopic(o.Thread) {
+					continue
+				}
 				if !yield(m, nil) {
 					return
 				}
@@ -49,8 +70,43 @@ func (c *Client) Messages(ctx context.Context, p Peer, o MessagesOptions) iter.S
 					return
 				}
 			}
+			if bot && o.past(page) { // users have asked for nothing beyond
+				return
+			}
 		}
 	}
+}
+
+// ErrNoThread is wrapped when there is no topic or message of the id in
+// MessagesOptions.Thread, or what was written there cannot be read.
+var ErrNoThread = errors.New("telegram: no such topic or comments, or no access to them")
+
+// threadError adds what an error means for a thread.
+func (o *MessagesOptions) threadError(err error) error {
+	_, no := isRPC(err, "MSG_ID_INVALID", "TOPIC_ID_INVALID", "CHANNEL_PRIVATE")
+	if o.Thread != 0 && (no || errors.Is(err, ErrPeerNotFound)) {
+		return fmt.Errorf("%w (%d): %w", ErrNoThread, o.Thread, err)
+	}
+	return err
+}
+
+// means says whether a message of a page is within the bounds that the server
+// was not told, or tells differently.
+func (o *MessagesOptions) means(m *Message) bool {
+	return len(o.IDs) > 0 || (o.From.IsZero() || !m.Date.Before(o.From)) && (o.Until.IsZero() || m.Date.Before(o.Until))
+}
+
+// past says whether a page lies wholly beyond the dates, in the direction of
+// the walk: dates rise with ids. One message alone may be out of its order.
+func (o *MessagesOptions) past(page []*Message) bool {
+	if len(page) == 0 || len(o.IDs) > 0 {
+		return false
+	}
+	beyond := func(m *Message) bool { return !o.From.IsZero() && m.Date.Before(o.From) }
+	if o.Reverse {
+		beyond = func(m *Message) bool { return !o.Until.IsZero() && !m.Date.Before(o.Until) }
+	}
+	return !slices.ContainsFunc(page, func(m *Message) bool { return !beyond(m) })
 }
 
 // pageSeq yields pages of messages, each already in the order that is wanted.
@@ -59,51 +115,25 @@ type pageSeq = iter.Seq2[[]*Message, error]
 // historyPages is Messages for users.
 func (c *Client) historyPages(ctx context.Context, p Peer, o MessagesOptions) pageSeq {
 	return func(yield func([]*Message, error) bool) {
-		w := newHistoryWalk(o)
-		for {
-			q, more := w.next()
-			if !more {
-				return
-			}
-			page, ids, err := c.historyPage(ctx, &p, q)
-			if err == nil {
-				var keep []int
-				if keep, err = w.took(ids); err == nil {
-					page = pick(page, keep)
-				}
-			}
+		r := row{thread: o.Thread}
+		if err := c.datesToIDs(ctx, &p, r, &o); err != nil {
+			yield(nil, err)
+			return
+		}
+		var rows []pageSeq
+		for _, f := range searchFilters(o.Kinds, o.Lossy) {
+			rows = append(rows, c.rowPages(ctx, p, row{o.Thread, f}, o))
+		}
+		pages := merge(rows, o.Reverse)
+		if len(rows) == 0 {
+			pages = c.rowPages(ctx, p, r, o)
+		}
+		for page, err := range pages {
 			if !yield(page, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// historyPage fetches one page. ids are those of all entries, also of what
-// became no Message. p may come back with a fresh access hash.
-func (c *Client) historyPage(ctx context.Context, p *Peer, q historyQuery) (page []*Message, ids []int, err error) {
-	answer, err := retryStale(ctx, c, p, func() (api.MessagesMessagesClass, error) {
-		return mtproto.Call(ctx, c, &api.MessagesGetHistoryRequest{
-			Peer: p.Input(), OffsetID: int32(q.offsetID), AddOffset: int32(q.addOffset), Limit: int32(q.limit),
-			MaxID: int32(q.maxID), MinID: int32(q.minID),
-		})
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	entries, err := c.entriesOf(answer, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range entries {
-		if id, ok := entryID(e); ok {
-			ids = append(ids, id)
-		}
-		if m := newMessage(e, *p); m != nil {
-			page = append(page, m)
-		}
-	}
-	return page, ids, nil
 }
 
 // lumpPages is Messages for bots.

@@ -69,8 +69,21 @@ func (ch *fakeChannel) answer(c fakeCall) (tl.Object, error) {
 		if !ok || in.AccessHash != ch.hash {
 			return nil, rpcErr(400, "CHANNEL_INVALID", 0)
 		}
-		page := historyServer{ch.ids}.page(historyQuery{int(q.OffsetID), int(q.AddOffset), int(q.Limit), int(q.MaxID), int(q.MinID)})
-		return ch.messages(page, pts), nil
+		return ch.page(ch.ids, pts, historyQuery{
+			offsetID: int(q.OffsetID), offsetDate: int(q.OffsetDate), addOffset: int(q.AddOffset), limit: int(q.Limit),
+			maxID: int(q.MaxID), minID: int(q.MinID),
+		}), nil
+	case *api.MessagesSearchRequest:
+		return ch.page(ch.found(q), pts, historyQuery{
+			offsetID: int(q.OffsetID), addOffset: int(q.AddOffset), limit: int(q.Limit), maxID: int(q.MaxID), minID: int(q.MinID),
+		}), nil
+	case *api.MessagesGetDiscussionMessageRequest:
+		return nil, rpcErr(400, "BOT_METHOD_INVALID", 0)
+	case *api.MessagesGetRepliesRequest:
+		return ch.page(ch.thread(int(q.MsgID)), pts, historyQuery{
+			offsetID: int(q.OffsetID), offsetDate: int(q.OffsetDate), addOffset: int(q.AddOffset), limit: int(q.Limit),
+			maxID: int(q.MaxID), minID: int(q.MinID),
+		}), nil
 	case *api.ChannelsGetMessagesRequest:
 		in, ok := q.Channel.(*api.InputChannel)
 		if !ok || in.AccessHash != ch.hash {
@@ -301,9 +314,6 @@ func TestResolve(t *testing.T) {
 	if _, err := c.Resolve(t.Context(), "@nobody"); !errors.Is(err, ErrPeerNotFound) {
 		t.Errorf("of nobody: got %v, want ErrPeerNotFound", err)
 	}
-	if _, err := c.Resolve(t.Context(), "t.me/+invite"); !errors.Is(err, ErrPeerNotFound) {
-		t.Errorf("of an invitation: got %v, want ErrPeerNotFound", err)
-	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -379,7 +389,7 @@ func TestParseMessageLink(t *testing.T) {
 		{"t.me/fake_channel/52", []int{52}, nil},
 		{"t.me/fake_channel/999", []int{999}, nil},
 		{"t.me/fake_channel", nil, ErrLinkKind},
-		{"t.me/fake_channel/44?comment=3", nil, ErrLinkKind},
+		{"t.me/fake_channel/44?comment=3", nil, ErrUserOnly},
 		{"t.me/nobody/3", nil, ErrPeerNotFound},
 		{"nonsense", nil, ErrNotLink},
 	} {

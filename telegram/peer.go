@@ -41,6 +41,7 @@ type Peer struct {
 	// NoForwards says that the chat's content is protected: it is listed, but
 	// must not be saved.
 	NoForwards bool `json:"noforwards,omitempty"`
+	Forum      bool `json:"forum,omitempty"` // a supergroup with topics
 }
 
 // MarkedID is the id in the form that bots and other tools use, in which the

@@ -43,9 +43,62 @@ func (c *Client) ResolveLink(ctx context.Context, l Link) (Peer, error) {
 		return c.resolveName(ctx, l.Username)
 	case l.ID != 0:
 		return c.resolveID(ctx, l.ID)
+	case l.Invite != "":
+		return c.resolveInvite(ctx, l.Invite)
 	default:
-		return Peer{}, fmt.Errorf("%w: invite links and phone numbers are not supported yet", ErrPeerNotFound)
+		return c.resolvePhone(ctx, l.Phone)
 	}
+}
+
+// resolveInvite finds the chat behind an invite link. It joins nothing: that
+// would be seen by others, and is for people to decide.
+// See core.telegram.org/method/messages.checkChatInvite.
+func (c *Client) resolveInvite(ctx context.Context, hash string) (Peer, error) {
+	answer, err := mtproto.Call(ctx, c, &api.MessagesCheckChatInviteRequest{Hash: hash})
+	if _, no := isRPC(err, "INVITE_HASH_INVALID", "INVITE_HASH_EXPIRED", "INVITE_HASH_EMPTY", "CHANNEL_PRIVATE"); no {
+		return Peer{}, fmt.Errorf("%w: %w", ErrPeerNotFound, err)
+	}
+	if err != nil {
+		return Peer{}, err
+	}
+	var chat api.ChatClass
+	switch a := answer.(type) {
+	case *api.ChatInviteAlready:
+		chat = a.Chat
+	case *api.ChatInvitePeek: // may be read for some minutes
+		chat = a.Chat
+	default:
+		return Peer{}, fmt.Errorf("%w: the account is no member of the chat behind the invite link: join it in an official app first", ErrPeerNotFound)
+	}
+	found := peersOf(nil, []api.ChatClass{chat})
+	if len(found) == 0 {
+		return Peer{}, ErrPeerNotFound
+	}
+	c.keep.learn(found)
+	return found[0], nil
+}
+
+// resolvePhone finds a user by phone number, if the user permits that.
+// See core.telegram.org/method/contacts.resolvePhone.
+func (c *Client) resolvePhone(ctx context.Context, phone string) (Peer, error) {
+	answer, err := mtproto.Call(ctx, c, &api.ContactsResolvePhoneRequest{Phone: phone})
+	if _, no := isRPC(err, "PHONE_NOT_OCCUPIED"); no {
+		return Peer{}, fmt.Errorf("%w: %w", ErrPeerNotFound, err)
+	}
+	if err != nil {
+		return Peer{}, err
+	}
+	want, ok := peerOf(answer.Peer)
+	if ok && want.Kind == PeerUser && want.ID == c.Account() {
+		return Peer{Kind: PeerSelf, ID: want.ID}, nil
+	}
+	for _, p := range peersOf(answer.Users, answer.Chats) {
+		if ok && p.same(want) {
+			c.keep.learn([]Peer{p})
+			return p, nil
+		}
+	}
+	return Peer{}, ErrPeerNotFound
 }
 
 func (c *Client) resolveName(ctx context.Context, name string) (Peer, error) {
@@ -135,30 +188,68 @@ func chatsOf(answer api.MessagesChatsClass) []api.ChatClass {
 	}
 }
 
-// ParseMessageLink resolves a link to messages: the chat, and the ids that are
-// meant. Without "?single" a link to an item of an album means the whole album
-// (albums are looked up in channels and supergroups, which have such links).
-// Errors as [Client.Resolve].
+// ParseMessageLink resolves a link to messages; see [Client.LinkedMessages].
 func (c *Client) ParseMessageLink(ctx context.Context, link string) (Peer, []int, error) {
 	l, err := ParseLink(link)
 	if err != nil {
 		return Peer{}, nil, err
 	}
-	switch {
-	case l.Message == 0:
-		return Peer{}, nil, fmt.Errorf("%w: %q names no message", ErrLinkKind, clip(link))
-	case l.Comment != 0:
-		return Peer{}, nil, fmt.Errorf("%w: %q: links to comments are not supported yet", ErrLinkKind, clip(link))
+	return c.LinkedMessages(ctx, l)
+}
+
+// LinkedMessages resolves a link to messages: the chat that they are in, and
+// the ids that are meant. Without Single a link to an item of an album means the
+// whole album (albums are looked up in channels and supergroups, which have
+// such links). A link to a comment leads to the discussion group.
+// Errors as [Client.Resolve].
+func (c *Client) LinkedMessages(ctx context.Context, l Link) (Peer, []int, error) {
+	if l.Message == 0 {
+		return Peer{}, nil, fmt.Errorf("%w: %q names no message", ErrLinkKind, clip(l.String()))
 	}
 	p, err := c.ResolveLink(ctx, l)
+	id := l.Message
+	if err == nil && l.Comment != 0 {
+		p, err = c.Discussion(ctx, p, l.Message)
+		id = l.Comment
+	}
 	if err != nil {
-		return Peer{}, nil, fmt.Errorf("%s: %w", clip(link), err)
+		return Peer{}, nil, fmt.Errorf("%s: %w", clip(l.String()), err)
 	}
 	if l.Single || p.Kind != PeerChannel {
-		return p, []int{l.Message}, nil
+		return p, []int{id}, nil
 	}
-	ids, err := c.album(ctx, p, l.Message)
+	ids, err := c.album(ctx, p, id)
 	return p, ids, err
+}
+
+// Discussion is the group in which a post of a channel is commented on. Users
+// only. See core.telegram.org/method/messages.getDiscussionMessage.
+func (c *Client) Discussion(ctx context.Context, p Peer, post int) (Peer, error) {
+	answer, err := retryStale(ctx, c, &p, func() (*api.MessagesDiscussionMessage, error) {
+		return mtproto.Call(ctx, c, &api.MessagesGetDiscussionMessageRequest{Peer: p.Input(), MsgID: int32(post)})
+	})
+	if _, none := isRPC(err, "MSG_ID_INVALID"); none {
+		return Peer{}, fmt.Errorf("%w: message %d of %v has no comments: %w", ErrPeerNotFound, post, p, err)
+	}
+	if err != nil {
+		return Peer{}, fmt.Errorf("comments on message %d of %v: %w", post, p, err)
+	}
+	found := peersOf(nil, answer.Chats)
+	c.keep.learn(found)
+	for _, m := range answer.Messages {
+		of, ok := messagePeer(m)
+		if !ok {
+			continue
+		}
+		if want, ok := peerOf(of); ok && !want.same(p) {
+			for _, group := range found {
+				if group.same(want) {
+					return group, nil
+				}
+			}
+		}
+	}
+	return Peer{}, fmt.Errorf("%w: the group in which message %d of %v is discussed", ErrPeerNotFound, post, p)
 }
 
 // albumSpan is how far ids of an album may lie apart: it has at most 10 items.

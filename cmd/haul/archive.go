@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/tghaul/haul/cmd/haul/internal/bwlimit"
 	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
 )
@@ -91,7 +91,8 @@ func archiveJob() jobKind {
 			if c.NArg() == 0 {
 				return usagef("which chat? haul archive @name -d DIR")
 			}
-			return nil
+			_, err := parseSelection(c, time.Now())
+			return err
 		},
 		normal: normalChat,
 		run:    archiveChats,
@@ -110,10 +111,11 @@ func archiveCommand() *cli.Command {
 
 // archiveChats archives the chats of a job in one run.
 func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
-	s, err := parseSelection(c)
+	s, err := parseSelection(c, j.since())
 	if err != nil {
 		return err
 	}
+	pass := selection.NewPass(s, a.client)
 	var folders []*archive.Archive
 	defer func() {
 		for _, f := range folders {
@@ -138,7 +140,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	if err != nil {
 		return err
 	}
-	finish, err := a.takeout(ctx, c, peers, s.maxSize)
+	finish, err := a.takeout(ctx, c, peers, s.MaxSize)
 	if err != nil {
 		return err
 	}
@@ -155,24 +157,23 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	e := transfer.New(a.client, o)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for i, peer := range peers {
-			for d, err := range archiveDownloads(ctx, a, e, s, peer, folders[i]) {
+			for d, err := range archiveDownloads(ctx, e, pass, peer, folders[i]) {
 				if !yield(d, err) {
 					return
 				}
 			}
 		}
+		tellProtected(show, pass)
 	})
 	show.end()
-	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
-	}
+	sayProtected(c, pass)
 	return outcome(c, j, show, report, err)
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
-func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *selection, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
+func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.Pass, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
 	return func(yield func(transfer.Download, error) bool) {
-		for m, err := range s.messages(ctx, a.client, peer) {
+		for m, err := range pass.Chat(ctx, peer) {
 			if err == nil {
 				err = e.WhenRoom(ctx, func() error { _, err := folder.AddMessage(m); return err })
 			}
@@ -191,105 +192,4 @@ func archiveDownloads(ctx context.Context, a *account, e *transfer.Engine, s *se
 			}
 		}
 	}
-}
-
-func dlJob() jobKind {
-	return jobKind{
-		command: "dl",
-		what: func() []cli.Flag {
-			return []cli.Flag{stringFlag("dir", ".", "download into this `DIR`", "d")}
-		},
-		how: fetchFlags,
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("which message? haul dl https://t.me/name/123 -d DIR")
-			}
-			return nil
-		},
-		normal: normalLink,
-		run:    download,
-	}
-}
-
-func dlCommand() *cli.Command {
-	return &cli.Command{
-		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of given messages", ArgsUsage: "LINK...", OnUsageError: usageError,
-		Description: "Example:\n   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out",
-		Flags:       dlJob().flags(),
-		Action:      dlJob().action,
-	}
-}
-
-// A linked is a message link, resolved.
-type linked struct {
-	link string
-	peer telegram.Peer
-	ids  []int
-}
-
-// download fetches the files of the messages that a job names.
-func download(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
-	root, err := openDir(c.String("dir"))
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // nothing is written through it
-	links := make([]linked, len(j.args))
-	peers := make([]telegram.Peer, len(j.args))
-	for i, link := range j.args {
-		l := linked{link: link}
-		if l.peer, l.ids, err = a.client.ParseMessageLink(ctx, link); err != nil {
-			return fmt.Errorf("%s: %w", link, err)
-		}
-		links[i], peers[i] = l, l.peer
-	}
-	o, err := engineOptions(c, a)
-	if err != nil {
-		return err
-	}
-	finish, err := a.takeout(ctx, c, peers, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { finish(err) }()
-	files, err := linkedFiles(ctx, a, links)
-	if err != nil {
-		return err
-	}
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	if err := j.begin(); err != nil {
-		return err
-	}
-	o.Events = j.watch(show)
-	report, err := transfer.New(a.client, o).Download(ctx, func(yield func(transfer.Download, error) bool) {
-		for _, f := range files {
-			// The number of the message tells files of one name apart.
-			name := strconv.Itoa(f.Origin.MessageID) + "_" + transfer.SafeName(f.Name)
-			if !yield(transfer.Download{File: f, Dir: root, Path: name}, nil) {
-				return
-			}
-		}
-	})
-	return outcome(c, j, show, report, err)
-}
-
-// linkedFiles are the files of the messages that are linked to.
-func linkedFiles(ctx context.Context, a *account, links []linked) (files []telegram.File, err error) {
-	for _, l := range links {
-		found := len(files)
-		for m, err := range a.client.Messages(ctx, l.peer, telegram.MessagesOptions{IDs: l.ids}) {
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", l.link, err)
-			}
-			files = append(files, m.Files...)
-		}
-		if len(files) == found {
-			return nil, fmt.Errorf("%s: %w", l.link, transfer.ErrGone)
-		}
-	}
-	return files, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -33,7 +34,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 			rest = append(rest, args[i:]...)
 			break
 		}
-		if len(a) < 2 || a[0] != '-' {
+		if len(a) < 2 || a[0] != '-' || isID(a) {
 			rest = append(rest, a)
 			continue
 		}
@@ -51,6 +52,13 @@ func flagsFirst(app *cli.App, args []string) []string {
 		flags = append(flags, "--")
 	}
 	return slices.Concat(args[:first], global, args[first:at+1], flags, rest)
+}
+
+// isID reports whether an argument is the id of a group or channel: -100123. No
+// flag is called so.
+func isID(a string) bool {
+	_, err := strconv.ParseInt(a, 10, 64)
+	return err == nil && a[0] == '-'
 }
 
 // commandAt is the index of the command, -1 if there is none.

@@ -107,6 +107,7 @@ type job struct {
 	store *checkpoint.Store
 	args  []string // as they were typed, each once
 	known bool     // and unfinished when the run began
+	again bool     // haul resume goes on with it
 	begun bool
 
 	mu     sync.Mutex // guards what follows
@@ -155,6 +156,15 @@ func newJob(a *account, r checkpoint.Job) *job {
 	return &job{store: a.store, args: r.Args, known: r.ID != "", record: r, save: make(chan struct{}, 1)}
 }
 
+// since is what times ago in the job's flags are counted back from: now, or, if
+// it is gone on with, when it began.
+func (j *job) since() time.Time {
+	if j.again {
+		return j.record.Created.Local()
+	}
+	return time.Now()
+}
+
 // sameJob says whether both move the same.
 func sameJob(a, b checkpoint.Job) bool {
 	return a.Command == b.Command && slices.Equal(a.Args, b.Args) && maps.Equal(a.Flags, b.Flags)
@@ -190,7 +200,7 @@ func zero(f cli.Flag) string {
 // normalFlag is the one form of a flag's value that means the same everywhere.
 func normalFlag(command, name, value string) string {
 	switch {
-	case name == "dir":
+	case name == "dir", name == "file":
 		return absolute(value)
 	case command == "up" && name == "to":
 		return normalChat(value)
@@ -220,10 +230,11 @@ func normalChat(chat string) string {
 	return l.String()
 }
 
-func normalLink(link string) string {
-	l, err := telegram.ParseLink(link)
-	if err != nil {
-		return link
+// normalTarget is a chat, or a link to messages, likewise.
+func normalTarget(target string) string {
+	l, err := telegram.ParseChat(target)
+	if err != nil || l.Message == 0 {
+		return normalChat(target)
 	}
 	l.Username = strings.ToLower(l.Username)
 	return l.String()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -84,9 +85,10 @@ func TestNormalArguments(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"t.me/Name/5?single": "https://t.me/name/5?single", "https://t.me/name/5": "https://t.me/name/5", "no link": "no link",
+		"@Name": "@name", "me": "me", "-1001234567890": "https://t.me/c/1234567890", "t.me/name/5?comment=9": "https://t.me/name/5?comment=9",
 	} {
-		if got := normalLink(in); got != want || normalLink(got) != want {
-			t.Errorf("normalLink(%q) = %q, want %q", in, got, want)
+		if got := normalTarget(in); got != want || normalTarget(got) != want {
+			t.Errorf("normalTarget(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -118,5 +120,19 @@ func TestResumedFlags(t *testing.T) {
 	r.Tuning["transfers"] = "many"
 	if _, err := archiveJob().context(parent, r, nil); err == nil {
 		t.Error("a record that makes no sense was taken")
+	}
+}
+
+// Times ago count back from when a job began, if it is gone on with, and else
+// from now.
+func TestTimesAgo(t *testing.T) {
+	began := time.Now().AddDate(0, 0, -30)
+	j := &job{record: checkpoint.Job{Created: began}}
+	if d := time.Since(j.since()); d < 0 || d > time.Minute {
+		t.Errorf("a command line counts back from %v ago", d)
+	}
+	j.again = true
+	if got := j.since(); !got.Equal(began) {
+		t.Errorf("a job that is gone on with counts back from %v, want %v", got, began)
 	}
 }

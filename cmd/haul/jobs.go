@@ -287,6 +287,7 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 	}
 	defer a.hangUp()
 	j := newJob(a, r)
+	j.again = true
 	return j.end(k.run(c.Context, jc, a, j))
 }
 

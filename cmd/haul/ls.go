@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
 )
 
@@ -41,23 +42,25 @@ func lsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the media of a chat", ArgsUsage: "CHAT", OnUsageError: usageError,
 		Description: "Example:\n   haul --datacenters dc.json ls @bigchannel --type video --limit 10",
-		Flags:       selectionFlags(),
+		Flags:       append(selectionFlags(), searchFlag()),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("which chat? haul ls @name")
 			}
+			s, err := parseSelection(c, time.Now())
+			if err != nil {
+				return err
+			}
+			s.FilesOnly = true
 			return withAccount(c, func(ctx context.Context, a *account) error {
-				s, err := parseSelection(c)
-				if err != nil {
-					return err
-				}
+				pass := selection.NewPass(s, a.client)
 				peer, err := a.client.Resolve(ctx, c.Args().First())
 				if err != nil {
 					return err
 				}
 				table := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
 				lines := json.NewEncoder(c.App.Writer)
-				for m, err := range s.messages(ctx, a.client, peer) {
+				for m, err := range pass.Chat(ctx, peer) {
 					if err != nil {
 						return err
 					}

@@ -57,13 +57,17 @@ func newDisplay(c *cli.Context) (*displays, error) {
 }
 
 // displays are several that show the same, and the report that may be written.
+// Events may come to them from several goroutines.
 type displays struct {
+	mu     sync.Mutex // held while an event is shown
 	all    []display
 	report *reportFile // nil: none is asked for
 	ended  sync.Once
 }
 
 func (d *displays) event(e transfer.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, one := range d.all {
 		one.event(e)
 	}

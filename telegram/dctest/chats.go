@@ -75,13 +75,18 @@ func (r *request) chats(ch *chat) []api.ChatClass {
 	if ch.private() {
 		return nil
 	}
-	return []api.ChatClass{r.channel(ch)}
+	list := []api.ChatClass{r.channel(ch)}
+	if ch.about != nil { // whose posts are copied here
+		list = append(list, r.channel(ch.about))
+	}
+	return list
 }
 
 // channel is a channel as the account asking sees it.
 func (r *request) channel(ch *chat) *api.Channel {
 	c := &api.Channel{
-		Broadcast: true, ID: ch.id, AccessHash: tl.Some(r.c.world.accessHash(r.me.id, ch.id)), Title: ch.cfg.Title,
+		Broadcast: !ch.group(), Megagroup: ch.group(), Forum: len(ch.cfg.Topics) > 0, HasLink: ch.about != nil || ch.talk != nil,
+		ID: ch.id, AccessHash: tl.Some(r.c.world.accessHash(r.me.id, ch.id)), Title: ch.cfg.Title,
 		Photo: &api.ChatPhotoEmpty{}, Date: int32(epoch.Unix()), Noforwards: ch.cfg.NoForwards,
 		AdminRights: &api.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
 	}
@@ -218,11 +223,40 @@ func (r *request) getFullChannel(q *api.ChannelsGetFullChannelRequest) (tl.Objec
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	return &api.MessagesChatFull{
-		FullChat: &api.ChannelFull{
-			ID: ch.id, About: "Made from a seed", ChatPhoto: &api.PhotoEmpty{}, Pts: int32(ch.pts),
-			ReadInboxMaxID: int32(ch.ids.top), ParticipantsCount: tl.Some(int32(len(r.c.accounts))),
-		},
-		Chats: r.chats(ch), Users: []api.UserClass{r.user(r.me)},
-	}, nil
+	full := &api.ChannelFull{
+		ID: ch.id, About: "Made from a seed", ChatPhoto: &api.PhotoEmpty{}, Pts: int32(ch.pts),
+		ReadInboxMaxID: int32(ch.ids.top), ParticipantsCount: tl.Some(int32(len(r.c.accounts))),
+	}
+	chats := r.chats(ch)
+	switch {
+	case ch.talk != nil:
+		full.LinkedChatID = tl.Some(ch.talk.id)
+		chats = append(chats, r.channel(ch.talk))
+	case ch.about != nil:
+		full.LinkedChatID = tl.Some(ch.about.id)
+	}
+	return &api.MessagesChatFull{FullChat: full, Chats: chats, Users: []api.UserClass{r.user(r.me)}}, nil
+}
+
+// checkChatInvite finds the chat of an invite link. All accounts are members
+// of all chats. See core.telegram.org/method/messages.checkChatInvite.
+func (r *request) checkChatInvite(q *api.MessagesCheckChatInviteRequest) (tl.Object, error) {
+	if q.Hash == "" {
+		return nil, refuse(400, "INVITE_HASH_EMPTY")
+	}
+	for _, ch := range r.c.world.channels {
+		if ch.cfg.Invite == q.Hash {
+			return &api.ChatInviteAlready{Chat: r.channel(ch)}, nil
+		}
+	}
+	return nil, refuse(406, "INVITE_HASH_EXPIRED")
+}
+
+func (r *request) resolvePhone(q *api.ContactsResolvePhoneRequest) (tl.Object, error) {
+	for _, a := range r.c.accounts {
+		if !a.bot() && digits(a.cfg.Phone) == digits(q.Phone) {
+			return &api.ContactsResolvedPeer{Peer: &api.PeerUser{UserID: a.id}, Users: []api.UserClass{r.user(a)}}, nil
+		}
+	}
+	return nil, refuse(400, "PHONE_NOT_OCCUPIED")
 }

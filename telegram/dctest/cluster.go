@@ -334,7 +334,7 @@ func (c *Cluster) Files() []FileInfo {
 			c.mu.Lock()
 			m := c.world.message(ch, id)
 			c.mu.Unlock()
-			if m == nil || m.file == nil || m.file.deleted {
+			if m == nil || m.file == nil || m.file.deleted || m.post != 0 { // copies of posts are listed as posts
 				continue
 			}
 			info := c.info(m.file)
@@ -370,7 +370,7 @@ func (c *Cluster) Uploaded() []FileInfo {
 }
 
 func (c *Cluster) info(f *worldFile) FileInfo {
-	info := FileInfo{ID: f.id, Name: f.fileName(), Kind: kindName(f.kind), Size: f.size, DC: f.dc, CDN: f.cdn}
+	info := FileInfo{ID: f.id, Name: f.fileName(), Kind: f.kindName(), Size: f.size, DC: f.dc, CDN: f.cdn}
 	info.SHA256 = c.sum(f)
 	return info
 }

@@ -122,11 +122,20 @@ type ChannelConfig struct {
 	// ids without a message, an empty file.
 	Specials   bool `json:"specials"`
 	NoForwards bool `json:"noforwards"` // all of it is protected content
+	// Topics make it a supergroup with topics, by their titles, over which and
+	// the General one the files are spread. The messages that began them come
+	// between specials and files.
+	Topics []string `json:"topics"`
+	// Comments are what is written about the files' messages, in a private
+	// group that comes into being with the channel: first the copies of those
+	// messages, then the comments, mixed and spread over them.
+	Comments []FileSpec `json:"comments"`
+	Invite   string     `json:"invite"` // hash of its invite link; "": none
 }
 
 // A FileSpec is a number of messages with files of one kind.
 type FileSpec struct {
-	Kind    string `json:"kind"` // photo, video, audio, voice, document, text (no file)
+	Kind    string `json:"kind"` // photo, video, audio, voice, document, animation, round, sticker, text (no file)
 	Count   int    `json:"count"`
 	MinSize int64  `json:"min_size"` // bytes; photos and videos are as large as their format needs
 	MaxSize int64  `json:"max_size"` // bytes; min_size if 0
@@ -170,18 +179,23 @@ func (c Config) withDefaults() Config {
 	}
 	c.Channels = slices.Clone(c.Channels)
 	for i := range c.Channels {
-		files := slices.Clone(c.Channels[i].Files)
-		for j := range files {
-			files[j].DC = cmp.Or(files[j].DC, c.HomeDC)
-			files[j].MaxSize = cmp.Or(files[j].MaxSize, files[j].MinSize)
-		}
-		c.Channels[i].Files = files
+		c.Channels[i].Files = c.filesWithDefaults(c.Channels[i].Files)
+		c.Channels[i].Comments = c.filesWithDefaults(c.Channels[i].Comments)
 	}
 	c.Faults = slices.Clone(c.Faults)
 	for i := range c.Faults {
 		c.Faults[i].Method = cmp.Or(c.Faults[i].Method, "upload.getFile")
 	}
 	return c
+}
+
+func (c *Config) filesWithDefaults(files []FileSpec) []FileSpec {
+	files = slices.Clone(files)
+	for j := range files {
+		files[j].DC = cmp.Or(files[j].DC, c.HomeDC)
+		files[j].MaxSize = cmp.Or(files[j].MaxSize, files[j].MinSize)
+	}
+	return files
 }
 
 func (a *AccountConfig) setDefaults(home int) {
@@ -225,7 +239,8 @@ func (c *Config) bigChannel() ChannelConfig {
 // Bounds that keep numbers of messages and file ids apart.
 const (
 	maxDCID     = 999
-	maxChannels = 1 << 10
+	maxChannels = 1 << 10 // the groups that comments are in included
+	maxTopics   = 1000
 	maxMessages = 1 << 30
 	maxFileSize = 4000 << 20
 )
@@ -239,8 +254,8 @@ func (c *Config) check() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if len(c.Channels) > maxChannels {
-		return fmt.Errorf("%w: %d channels, want %d at most", ErrConfig, len(c.Channels), maxChannels)
+	if len(c.Channels) > maxChannels/2 {
+		return fmt.Errorf("%w: %d channels, want %d at most", ErrConfig, len(c.Channels), maxChannels/2)
 	}
 	checks := [][]func() error{
 		each(c.Accounts, "accounts", func(a *AccountConfig) error { return a.check(plain) }),
@@ -318,24 +333,45 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 	if ch.Username != "" && !validUsername(ch.Username) {
 		return fmt.Errorf("username %q is none", ch.Username)
 	}
-	total := 0
-	for i, f := range ch.Files {
+	if len(ch.Topics) > maxTopics {
+		return fmt.Errorf("%d topics, want %d at most", len(ch.Topics), maxTopics)
+	}
+	posts, err := checkFiles("files", ch.Files, dcs, cdn)
+	if err != nil {
+		return err
+	}
+	comments, err := checkFiles("comments", ch.Comments, dcs, cdn)
+	switch {
+	case err != nil:
+		return err
+	case len(ch.Comments) > 0 && (posts == 0 || len(ch.Topics) > 0 || comments > maxMessages-posts):
+		return errors.New("comments are for channels that have files, not for groups with topics")
+	}
+	return nil
+}
+
+// checkFiles checks a list of files, and counts their messages.
+func checkFiles(list string, files []FileSpec, dcs map[int]bool, cdn bool) (total int, err error) {
+	for i, f := range files {
 		_, known := kinds[f.Kind]
 		switch {
 		case !known && f.Kind != textKind:
-			return fmt.Errorf("files[%d]: unknown kind %q", i, f.Kind)
+			err = fmt.Errorf("%s[%d]: unknown kind %q", list, i, f.Kind)
 		case f.Count < 0 || f.Count > maxMessages-total:
-			return fmt.Errorf("files[%d]: count %d is not in 0..%d", i, f.Count, maxMessages-total)
+			err = fmt.Errorf("%s[%d]: count %d is not in 0..%d", list, i, f.Count, maxMessages-total)
 		case f.MinSize < 0 || f.MaxSize < f.MinSize || f.MaxSize > maxFileSize:
-			return fmt.Errorf("files[%d]: sizes %d to %d, want 0 <= min_size <= max_size <= %d", i, f.MinSize, f.MaxSize, int64(maxFileSize))
+			err = fmt.Errorf("%s[%d]: sizes %d to %d, want 0 <= min_size <= max_size <= %d", list, i, f.MinSize, f.MaxSize, int64(maxFileSize))
 		case !dcs[f.DC]:
-			return fmt.Errorf("files[%d]: dc %d is not an ordinary one of dcs", i, f.DC)
+			err = fmt.Errorf("%s[%d]: dc %d is not an ordinary one of dcs", list, i, f.DC)
 		case f.CDN && !cdn:
-			return fmt.Errorf("files[%d]: cdn, but none of dcs is a CDN DC", i)
+			err = fmt.Errorf("%s[%d]: cdn, but none of dcs is a CDN DC", list, i)
+		}
+		if err != nil {
+			return 0, err
 		}
 		total += f.Count
 	}
-	return nil
+	return total, nil
 }
 
 // checkNames makes sure that no two accounts or channels go by the same name.

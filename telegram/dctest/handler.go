@@ -121,6 +121,7 @@ var withoutLogin = names(`auth.sendCode auth.resendCode auth.cancelCode auth.sig
 
 // usersOnly are the methods that bots may not call.
 var usersOnly = names(`messages.getHistory messages.search messages.getReplies messages.getDialogs messages.getPinnedDialogs
+	messages.getDiscussionMessage messages.getForumTopics messages.checkChatInvite contacts.resolvePhone
 	messages.getPeerDialogs messages.getSearchCounters account.initTakeoutSession account.finishTakeoutSession account.getPassword auth.acceptLoginToken`)
 
 func names(list string) map[string]bool {
@@ -414,6 +415,16 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 		return &api.MessagesChats{}, nil
 	case *api.MessagesGetSearchCountersRequest:
 		return r.searchCounters(q)
+	case *api.MessagesGetRepliesRequest:
+		return r.getReplies(q)
+	case *api.MessagesGetDiscussionMessageRequest:
+		return r.getDiscussionMessage(q)
+	case *api.MessagesGetForumTopicsRequest:
+		return r.getForumTopics(q)
+	case *api.MessagesCheckChatInviteRequest:
+		return r.checkChatInvite(q)
+	case *api.ContactsResolvePhoneRequest:
+		return r.resolvePhone(q)
 	case *api.UpdatesGetStateRequest:
 		return r.getState()
 	case *api.UpdatesGetDifferenceRequest:

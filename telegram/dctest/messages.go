@@ -1,10 +1,10 @@
 package dctest
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
-	"github.com/tghaul/haul/telegram/dctest/content"
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/api"
 )
@@ -107,39 +107,63 @@ func (r *request) getChannelMessages(q *api.ChannelsGetMessagesRequest) (tl.Obje
 	return r.messages(ch, ids, len(ids)), nil
 }
 
-// matches says whether a search filter finds a file.
-func matches(filter api.MessagesFilterClass, f *worldFile) bool {
-	if _, all := filter.(*api.InputMessagesFilterEmpty); all || f == nil || f.deleted {
-		return all
-	}
+// filterKinds are the kinds of files that a search filter finds.
+// See core.telegram.org/api/search#filters.
+func filterKinds(filter api.MessagesFilterClass) []string {
 	switch filter.(type) {
 	case *api.InputMessagesFilterPhotos:
-		return f.kind == content.Photo
+		return []string{"photo"}
 	case *api.InputMessagesFilterVideo:
-		return f.kind == content.Video
+		return []string{"video"}
 	case *api.InputMessagesFilterPhotoVideo:
-		return f.kind == content.Photo || f.kind == content.Video
+		return []string{"photo", "video"}
 	case *api.InputMessagesFilterDocument:
-		return f.kind == content.Document
-	case *api.InputMessagesFilterVoice, *api.InputMessagesFilterRoundVoice:
-		return f.kind == content.Voice
+		return []string{"document"}
+	case *api.InputMessagesFilterGif:
+		return []string{"animation"}
+	case *api.InputMessagesFilterVoice:
+		return []string{"voice"}
+	case *api.InputMessagesFilterRoundVideo:
+		return []string{"round"}
+	case *api.InputMessagesFilterRoundVoice:
+		return []string{"round", "voice"}
 	case *api.InputMessagesFilterMusic:
-		return f.kind == content.Audio
+		return []string{"audio"}
 	default:
-		return false
+		return nil
 	}
 }
 
-// foundBy are the ids that a filter finds. They are kept until something
-// changes: in a channel of a million messages finding them takes a while.
-func (r *request) foundBy(ch *chat, filter api.MessagesFilterClass) foundList {
-	name := filter.TypeName()
+// kindAt is the kind of the file of message id, "" if it has none. It is told
+// without making the message, which matters where there are a million.
+func (w *world) kindAt(c *chat, id int) string {
+	front := c.front()
+	switch {
+	case !c.ids.has(id):
+		return ""
+	case id <= front && c.about != nil:
+		return w.kindAt(c.about, c.about.front()+id)
+	case id > front && id <= front+c.mixed:
+		if kind := c.cfg.Files[w.specOf(c, id)].Kind; kind != textKind {
+			return kind
+		}
+		return ""
+	}
+	if m := w.everMessage(c, id); m != nil && m.file != nil && !m.file.deleted {
+		return m.file.kindName()
+	}
+	return ""
+}
+
+// listOf are the ids that a condition is true of, newest first. They are kept
+// under a name until something changes.
+func (ch *chat) listOf(name string, is func(id int) bool) foundList {
 	if ids, ok := ch.found[name]; ok {
 		return ids
 	}
 	ids := foundList{}
 	for id := ch.ids.top; id > 0; id-- {
-		if m := r.c.world.message(ch, id); m != nil && matches(filter, m.file) {
+		if ch.ids.has(id) && is(id) {
 			ids = append(ids, id)
 		}
 	}
@@ -148,6 +172,15 @@ func (r *request) foundBy(ch *chat, filter api.MessagesFilterClass) foundList {
 	}
 	ch.found[name] = ids
 	return ids
+}
+
+// foundBy are the ids that a filter finds.
+func (r *request) foundBy(ch *chat, filter api.MessagesFilterClass) foundList {
+	if _, all := filter.(*api.InputMessagesFilterEmpty); all {
+		return ch.listOf("", func(int) bool { return true })
+	}
+	want := filterKinds(filter)
+	return ch.listOf(filter.TypeName(), func(id int) bool { return slices.Contains(want, r.c.world.kindAt(ch, id)) })
 }
 
 func (r *request) search(q *api.MessagesSearchRequest) (tl.Object, error) {
@@ -164,6 +197,13 @@ func (r *request) search(q *api.MessagesSearchRequest) (tl.Object, error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	all := r.foundBy(ch, q.Filter)
+	if q.TopMsgID.Set {
+		at, thread, err := r.threadOf(ch, int(q.TopMsgID.Value))
+		if err != nil || at != ch {
+			return nil, refuse(400, "MSG_ID_INVALID")
+		}
+		all = both(all, thread)
+	}
 	if q.Q != "" || q.MinDate > 0 || q.MaxDate > 0 {
 		all = r.narrow(ch, all, q)
 	}
@@ -172,14 +212,26 @@ func (r *request) search(q *api.MessagesSearchRequest) (tl.Object, error) {
 	return r.messages(ch, w.page(all), len(all)), nil
 }
 
+// both are the ids that are in both lists.
+func both(a, b foundList) (ids foundList) {
+	for _, id := range a {
+		if n := b.from(id); n > 0 && b.nth(n-1) == id {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // narrow applies text and dates of a search.
 func (r *request) narrow(ch *chat, all foundList, q *api.MessagesSearchRequest) foundList {
 	var ids foundList
 	text := strings.ToLower(q.Q)
 	for _, id := range all {
-		m := r.c.world.message(ch, id)
-		sent := int32(m.date.Unix())
-		if strings.Contains(strings.ToLower(m.text), text) && (q.MinDate <= 0 || sent > q.MinDate) && (q.MaxDate <= 0 || sent < q.MaxDate) {
+		sent := int32(ch.date(id).Unix())
+		if (q.MinDate > 0 && sent <= q.MinDate) || (q.MaxDate > 0 && sent >= q.MaxDate) {
+			continue
+		}
+		if text == "" || strings.Contains(strings.ToLower(r.c.world.message(ch, id).text), text) {
 			ids = append(ids, id)
 		}
 	}

@@ -20,20 +20,28 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 	case m == nil:
 		return &api.MessageEmpty{ID: int32(id), PeerID: peerOf(ch)}
 	case m.service:
-		return &api.MessageService{
-			Post: true, ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
+		s := &api.MessageService{
+			Post: !ch.group(), ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
 			Action: &api.MessageActionChannelCreate{Title: ch.cfg.Title},
 		}
+		if m.began != "" {
+			s.Action = &api.MessageActionTopicCreate{Title: m.began, IconColor: topicColor}
+		}
+		return s
 	}
 	out := &api.Message{
-		Post: !ch.private(), Out: m.from == r.me.id, ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
+		Post: !ch.private() && !ch.group(), Out: m.from == r.me.id, ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
 		Message: m.text, Noforwards: m.noForwards, Entities: m.entities,
 	}
-	if ch.private() {
+	switch {
+	case m.from != 0 && (ch.private() || ch.group()):
 		out.FromID = &api.PeerUser{UserID: m.from}
-	} else {
+	case ch.group(): // an anonymous administrator
+		out.FromID = peerOf(ch)
+	case !ch.private():
 		out.Views = tl.Some(int32(100 + id%900))
 	}
+	ch.thread(m, out)
 	if m.grouped != 0 {
 		out.GroupedID = tl.Some(m.grouped)
 	}
@@ -134,9 +142,16 @@ func (f *worldFile) attributes() []api.DocumentAttributeClass {
 	}
 	w, h, length := f.dimensions()
 	var list []api.DocumentAttributeClass
+	switch f.shape {
+	case "sticker":
+		list = append(list, &api.DocumentAttributeImageSize{W: 512, H: 512},
+			&api.DocumentAttributeSticker{Alt: "\U0001f600", Stickerset: &api.InputStickerSetEmpty{}})
+	case "animation":
+		list = append(list, &api.DocumentAttributeAnimated{})
+	}
 	switch f.kind {
 	case content.Video:
-		list = append(list, &api.DocumentAttributeVideo{SupportsStreaming: true, Duration: length.Seconds(), W: int32(w), H: int32(h)})
+		list = append(list, &api.DocumentAttributeVideo{SupportsStreaming: true, RoundMessage: f.shape == "round", Duration: length.Seconds(), W: int32(w), H: int32(h)})
 	case content.Audio:
 		list = append(list, &api.DocumentAttributeAudio{Duration: int32(length.Seconds()), Title: tl.Some("A melody"), Performer: tl.Some("Sim")})
 	case content.Voice: // has no name

@@ -3,6 +3,7 @@ package dctest
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ func newWorld(cfg *Config) *world {
 	for i, ch := range cfg.Channels {
 		w.channels = append(w.channels, newChannel(i, ch))
 	}
+	for _, ch := range w.channels[:len(cfg.Channels)] {
+		if len(ch.cfg.Comments) > 0 {
+			w.channels = append(w.channels, newDiscussion(len(w.channels), ch))
+		}
+	}
 	return w
 }
 
@@ -52,15 +58,21 @@ const textKind = "text"
 
 var kinds = map[string]content.Kind{
 	"photo": content.Photo, "video": content.Video, "audio": content.Audio, "voice": content.Voice, "document": content.Document,
+	// Documents and videos that say of themselves that they are more.
+	"sticker": content.Document, "animation": content.Video, "round": content.Video,
 }
 
-func kindName(k content.Kind) string {
-	for name, kind := range kinds {
-		if kind == k {
+// kindName is the FileSpec.Kind of a file.
+func (f *worldFile) kindName() string {
+	if f.shape != "" {
+		return f.shape
+	}
+	for _, name := range []string{"photo", "video", "audio", "voice"} {
+		if kinds[name] == f.kind {
 			return name
 		}
 	}
-	return ""
+	return "document"
 }
 
 // A source is the bytes of a file.
@@ -74,6 +86,7 @@ type source interface {
 type worldFile struct {
 	id      int64
 	kind    content.Kind
+	shape   string // sticker, animation or round, if it is one
 	size    int64
 	dc      int
 	cdn     bool
@@ -103,7 +116,9 @@ type worldMessage struct {
 	grouped    int64
 	noForwards bool
 	service    bool
-	from       int64 // user id of who sent it, 0 for the channel itself
+	from       int64  // user id of who sent it, 0 for the channel itself
+	began      string // title of the topic that this service message began
+	post       int    // of a discussion group: the post that this is a copy of
 	entities   []api.MessageEntityClass
 }
 
@@ -114,11 +129,14 @@ type chat struct {
 	id      int64 // of the channel, or of the user
 	special []special
 	mixed   int // messages of cfg.Files
-	gap     time.Duration
-	sent    []*worldMessage
-	ids     idList
-	pts     int
-	found   map[string]foundList // searches, while nothing changes
+	// about is the channel whose posts are discussed here, talk the group
+	// where those of this one are.
+	about, talk *chat
+	gap         time.Duration
+	sent        []*worldMessage
+	ids         idList
+	pts         int
+	found       map[string]foundList // searches and threads, while nothing changes
 }
 
 // firstChannelID is the id of the first channel.
@@ -128,19 +146,34 @@ func newChannel(index int, cfg ChannelConfig) *chat {
 	c := &chat{cfg: cfg, index: index, id: firstChannelID + int64(index), pts: 1}
 	if cfg.Specials {
 		c.special = specials(c.id)
+	} else if len(cfg.Topics) > 0 {
+		c.special = []special{{service: true}} // id 1 stands for the General topic
 	}
-	for _, f := range cfg.Files {
-		c.mixed += f.Count
-	}
-	c.ids.top = len(c.special) + c.mixed
+	c.begin()
 	for i, s := range c.special {
 		if s.gap {
 			c.ids.remove(i + 1)
 		}
 	}
+	return c
+}
+
+// begin counts the messages that there are from the beginning.
+func (c *chat) begin() {
+	for _, f := range c.cfg.Files {
+		c.mixed += f.Count
+	}
+	c.ids.top = c.front() + c.mixed
 	c.pts += c.ids.top
 	c.gap = min(messageGap, channelSpan/time.Duration(max(1, c.ids.top)))
-	return c
+}
+
+// front is how many messages come before those of cfg.Files.
+func (c *chat) front() int {
+	if c.about != nil {
+		return c.about.mixed
+	}
+	return len(c.special) + len(c.cfg.Topics)
 }
 
 func newSaved(user int64) *chat { return &chat{index: -1, id: user, pts: 1} }
@@ -212,18 +245,22 @@ func (w *world) everMessage(c *chat, id int) *worldMessage {
 	switch {
 	case id < 1 || id > c.ids.top:
 		return nil
+	case id <= c.front() && c.about != nil:
+		return w.copiedPost(c, id)
 	case id <= len(c.special):
 		return w.specialMessage(c, id)
-	case id <= len(c.special)+c.mixed:
+	case id <= c.front():
+		return &worldMessage{id: id, date: c.date(id), service: true, began: c.cfg.Topics[id-len(c.special)-1], noForwards: c.cfg.NoForwards}
+	case id <= c.front()+c.mixed:
 		return w.mixedMessage(c, id)
 	default:
-		return c.sent[id-len(c.special)-c.mixed-1]
+		return c.sent[id-c.front()-c.mixed-1]
 	}
 }
 
 // date is when message id was sent, or would have been.
 func (c *chat) date(id int) time.Time {
-	if made := len(c.special) + c.mixed; id > made {
+	if made := c.front() + c.mixed; id > made {
 		return c.sent[id-made-1].date
 	}
 	return epoch.Add(time.Duration(id) * c.gap)
@@ -272,7 +309,7 @@ func (w *world) mixedMessage(c *chat, id int) *worldMessage {
 // specOf is the index in cfg.Files of what a mixed message has.
 func (w *world) specOf(c *chat, id int) int {
 	n := uint64(c.mixed)
-	place := int((uint64(id-len(c.special)-1)*mixStep(n) + w.cfg.Seed%n) % n)
+	place := int((uint64(id-c.front()-1)*mixStep(n) + w.cfg.Seed%n) % n)
 	for i, f := range c.cfg.Files {
 		if place < f.Count {
 			return i
@@ -282,14 +319,22 @@ func (w *world) specOf(c *chat, id int) int {
 	panic("dctest: more messages than files") // mixed is the sum of the counts
 }
 
-// mixStep is a number without a common factor with n.
+// mixStep is a number without a common factor with n, so far from every simple
+// fraction of n that its multiples spread evenly, also over any short stretch.
 func mixStep(n uint64) uint64 {
 	step := n*5/8 | 1
+	if n > longMix { // there 5/8 would put each kind in blocks
+		step = uint64(float64(n)/math.Phi) | 1
+	}
 	for gcd(step, n) != 1 {
 		step += 2
 	}
 	return step
 }
+
+// longMix is the number of messages up to which 5/8 is good enough. What
+// shorter channels have in which message is relied on.
+const longMix = 1000
 
 func gcd(a, b uint64) uint64 {
 	for b != 0 {
@@ -351,6 +396,12 @@ func (w *world) newFile(c *chat, id int, spec FileSpec, size int64) *worldFile {
 	}
 	if f.name == "" {
 		f.name = noName
+	}
+	switch spec.Kind {
+	case "sticker":
+		f.shape, f.mime, f.name = spec.Kind, "image/webp", "sticker.webp"
+	case "animation", "round":
+		f.shape = spec.Kind
 	}
 	return f
 }

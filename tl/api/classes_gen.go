@@ -101,6 +101,35 @@ func DecodeChatFull(d *tl.Decoder) ChatFullClass {
 	}
 }
 
+// ChatInviteClass is any constructor of ChatInvite: a pointer to one of the structs
+// below, or *Other.
+type ChatInviteClass interface {
+	tl.Object
+	isChatInvite()
+}
+
+func (*Other) isChatInvite() {}
+
+// DecodeChatInvite reads a boxed ChatInvite; d keeps the error, with which the result is not to be used.
+func DecodeChatInvite(d *tl.Decoder) ChatInviteClass {
+	switch d.PeekID() {
+	case ChatInviteAlreadyID:
+		v := tl.New[ChatInviteAlready](d)
+		v.Decode(d)
+		return v
+	case ChatInviteID:
+		v := tl.New[ChatInvite](d)
+		v.Decode(d)
+		return v
+	case ChatInvitePeekID:
+		v := tl.New[ChatInvitePeek](d)
+		v.Decode(d)
+		return v
+	default:
+		return readOther(d, "ChatInvite")
+	}
+}
+
 // ChatParticipantClass is any constructor of ChatParticipant: a pointer to one of the structs
 // below, or *Other.
 type ChatParticipantClass interface {
@@ -396,6 +425,31 @@ func DecodeEmojiStatus(d *tl.Decoder) EmojiStatusClass {
 		return v
 	default:
 		return readOther(d, "EmojiStatus")
+	}
+}
+
+// ForumTopicClass is any constructor of ForumTopic: a pointer to one of the structs
+// below, or *Other.
+type ForumTopicClass interface {
+	tl.Object
+	isForumTopic()
+}
+
+func (*Other) isForumTopic() {}
+
+// DecodeForumTopic reads a boxed ForumTopic; d keeps the error, with which the result is not to be used.
+func DecodeForumTopic(d *tl.Decoder) ForumTopicClass {
+	switch d.PeekID() {
+	case ForumTopicDeletedID:
+		v := tl.New[ForumTopicDeleted](d)
+		v.Decode(d)
+		return v
+	case ForumTopicID:
+		v := tl.New[ForumTopic](d)
+		v.Decode(d)
+		return v
+	default:
+		return readOther(d, "ForumTopic")
 	}
 }
 

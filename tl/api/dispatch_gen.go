@@ -60,6 +60,8 @@ func DecodeRequest(d *tl.Decoder) (tl.Object, error) {
 		v = new(ChannelsGetFullChannelRequest)
 	case ChannelsGetMessagesRequestID:
 		v = new(ChannelsGetMessagesRequest)
+	case ContactsResolvePhoneRequestID:
+		v = new(ContactsResolvePhoneRequest)
 	case ContactsResolveUsernameRequestID:
 		v = new(ContactsResolveUsernameRequest)
 	case HelpGetAppConfigRequestID:
@@ -84,12 +86,18 @@ func DecodeRequest(d *tl.Decoder) (tl.Object, error) {
 		v = new(InvokeWithTakeoutRequest)
 	case InvokeWithoutUpdatesRequestID:
 		v = new(InvokeWithoutUpdatesRequest)
+	case MessagesCheckChatInviteRequestID:
+		v = new(MessagesCheckChatInviteRequest)
 	case MessagesForwardMessagesRequestID:
 		v = new(MessagesForwardMessagesRequest)
 	case MessagesGetChatsRequestID:
 		v = new(MessagesGetChatsRequest)
 	case MessagesGetDialogsRequestID:
 		v = new(MessagesGetDialogsRequest)
+	case MessagesGetDiscussionMessageRequestID:
+		v = new(MessagesGetDiscussionMessageRequest)
+	case MessagesGetForumTopicsRequestID:
+		v = new(MessagesGetForumTopicsRequest)
 	case MessagesGetFullChatRequestID:
 		v = new(MessagesGetFullChatRequest)
 	case MessagesGetHistoryRequestID:

@@ -6,6 +6,53 @@ import (
 	"github.com/tghaul/haul/tl"
 )
 
+// ContactsResolvePhoneRequestID is the id of contacts.resolvePhone.
+const ContactsResolvePhoneRequestID = 0x8af94344
+
+// ContactsResolvePhoneRequest is the function contacts.resolvePhone.
+type ContactsResolvePhoneRequest struct {
+	Phone string
+}
+
+// TypeID is the constructor id.
+func (*ContactsResolvePhoneRequest) TypeID() uint32 { return ContactsResolvePhoneRequestID }
+
+// TypeName is the name in the schema.
+func (*ContactsResolvePhoneRequest) TypeName() string { return "contacts.resolvePhone" }
+
+// Encode appends the boxed value.
+func (v *ContactsResolvePhoneRequest) Encode(e *tl.Encoder) {
+	e.ID(ContactsResolvePhoneRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ContactsResolvePhoneRequest) EncodeBare(e *tl.Encoder) {
+	e.String(v.Phone)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ContactsResolvePhoneRequest) Decode(d *tl.Decoder) {
+	expect(d, ContactsResolvePhoneRequestID, "contacts.resolvePhone")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ContactsResolvePhoneRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Phone = d.String()
+}
+
+// DecodeResult reads the answer to contacts.resolvePhone. It may alias d's input.
+func (*ContactsResolvePhoneRequest) DecodeResult(d *tl.Decoder) (*ContactsResolvedPeer, error) {
+	v := new(ContactsResolvedPeer)
+	v.Decode(d)
+	return v, d.End()
+}
+
 // ContactsResolveUsernameRequestID is the id of contacts.resolveUsername.
 const ContactsResolveUsernameRequestID = 0x725afbbc
 

@@ -7,6 +7,52 @@ import (
 	"github.com/tghaul/haul/tl/schema"
 )
 
+// MessagesCheckChatInviteRequestID is the id of messages.checkChatInvite.
+const MessagesCheckChatInviteRequestID = 0x3eadb1bb
+
+// MessagesCheckChatInviteRequest is the function messages.checkChatInvite.
+type MessagesCheckChatInviteRequest struct {
+	Hash string
+}
+
+// TypeID is the constructor id.
+func (*MessagesCheckChatInviteRequest) TypeID() uint32 { return MessagesCheckChatInviteRequestID }
+
+// TypeName is the name in the schema.
+func (*MessagesCheckChatInviteRequest) TypeName() string { return "messages.checkChatInvite" }
+
+// Encode appends the boxed value.
+func (v *MessagesCheckChatInviteRequest) Encode(e *tl.Encoder) {
+	e.ID(MessagesCheckChatInviteRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *MessagesCheckChatInviteRequest) EncodeBare(e *tl.Encoder) {
+	e.String(v.Hash)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *MessagesCheckChatInviteRequest) Decode(d *tl.Decoder) {
+	expect(d, MessagesCheckChatInviteRequestID, "messages.checkChatInvite")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *MessagesCheckChatInviteRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Hash = d.String()
+}
+
+// DecodeResult reads the answer to messages.checkChatInvite. It may alias d's input.
+func (*MessagesCheckChatInviteRequest) DecodeResult(d *tl.Decoder) (ChatInviteClass, error) {
+	v := DecodeChatInvite(d)
+	return v, d.End()
+}
+
 // MessagesForwardMessagesRequestID is the id of messages.forwardMessages.
 const MessagesForwardMessagesRequestID = 0x13704a7c
 
@@ -371,6 +417,134 @@ func (v *MessagesGetDialogsRequest) DecodeBare(d *tl.Decoder) {
 // DecodeResult reads the answer to messages.getDialogs. It may alias d's input.
 func (*MessagesGetDialogsRequest) DecodeResult(d *tl.Decoder) (MessagesDialogsClass, error) {
 	v := DecodeMessagesDialogs(d)
+	return v, d.End()
+}
+
+// MessagesGetDiscussionMessageRequestID is the id of messages.getDiscussionMessage.
+const MessagesGetDiscussionMessageRequestID = 0x446972fd
+
+// MessagesGetDiscussionMessageRequest is the function messages.getDiscussionMessage.
+type MessagesGetDiscussionMessageRequest struct {
+	Peer  InputPeerClass
+	MsgID int32
+}
+
+// TypeID is the constructor id.
+func (*MessagesGetDiscussionMessageRequest) TypeID() uint32 {
+	return MessagesGetDiscussionMessageRequestID
+}
+
+// TypeName is the name in the schema.
+func (*MessagesGetDiscussionMessageRequest) TypeName() string { return "messages.getDiscussionMessage" }
+
+// Encode appends the boxed value.
+func (v *MessagesGetDiscussionMessageRequest) Encode(e *tl.Encoder) {
+	e.ID(MessagesGetDiscussionMessageRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *MessagesGetDiscussionMessageRequest) EncodeBare(e *tl.Encoder) {
+	must(v.Peer, "messages.getDiscussionMessage.peer")
+	v.Peer.Encode(e)
+	e.Int(v.MsgID)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *MessagesGetDiscussionMessageRequest) Decode(d *tl.Decoder) {
+	expect(d, MessagesGetDiscussionMessageRequestID, "messages.getDiscussionMessage")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *MessagesGetDiscussionMessageRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Peer = DecodeInputPeer(d)
+	v.MsgID = d.Int()
+}
+
+// DecodeResult reads the answer to messages.getDiscussionMessage. It may alias d's input.
+func (*MessagesGetDiscussionMessageRequest) DecodeResult(d *tl.Decoder) (*MessagesDiscussionMessage, error) {
+	v := new(MessagesDiscussionMessage)
+	v.Decode(d)
+	return v, d.End()
+}
+
+// MessagesGetForumTopicsRequestID is the id of messages.getForumTopics.
+const MessagesGetForumTopicsRequestID = 0x3ba47bff
+
+// MessagesGetForumTopicsRequest is the function messages.getForumTopics.
+type MessagesGetForumTopicsRequest struct {
+	Peer        InputPeerClass
+	Q           tl.Opt[string]
+	OffsetDate  int32
+	OffsetID    int32
+	OffsetTopic int32
+	Limit       int32
+}
+
+// TypeID is the constructor id.
+func (*MessagesGetForumTopicsRequest) TypeID() uint32 { return MessagesGetForumTopicsRequestID }
+
+// TypeName is the name in the schema.
+func (*MessagesGetForumTopicsRequest) TypeName() string { return "messages.getForumTopics" }
+
+// Encode appends the boxed value.
+func (v *MessagesGetForumTopicsRequest) Encode(e *tl.Encoder) {
+	e.ID(MessagesGetForumTopicsRequestID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *MessagesGetForumTopicsRequest) EncodeBare(e *tl.Encoder) {
+	var flags uint32
+	if v.Q.Set {
+		flags |= 1 << 0
+	}
+	e.Nat(flags)
+	must(v.Peer, "messages.getForumTopics.peer")
+	v.Peer.Encode(e)
+	if flags&(1<<0) != 0 {
+		e.String(v.Q.Value)
+	}
+	e.Int(v.OffsetDate)
+	e.Int(v.OffsetID)
+	e.Int(v.OffsetTopic)
+	e.Int(v.Limit)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *MessagesGetForumTopicsRequest) Decode(d *tl.Decoder) {
+	expect(d, MessagesGetForumTopicsRequestID, "messages.getForumTopics")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *MessagesGetForumTopicsRequest) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	*v = MessagesGetForumTopicsRequest{}
+	flags := readFlags(d, 0x00000001, "messages.getForumTopics")
+	v.Peer = DecodeInputPeer(d)
+	if flags&(1<<0) != 0 {
+		v.Q.Set = true
+		v.Q.Value = d.String()
+	}
+	v.OffsetDate = d.Int()
+	v.OffsetID = d.Int()
+	v.OffsetTopic = d.Int()
+	v.Limit = d.Int()
+}
+
+// DecodeResult reads the answer to messages.getForumTopics. It may alias d's input.
+func (*MessagesGetForumTopicsRequest) DecodeResult(d *tl.Decoder) (*MessagesForumTopics, error) {
+	v := new(MessagesForumTopics)
+	v.Decode(d)
 	return v, d.End()
 }
 

@@ -2075,6 +2075,263 @@ func (v *ChatFull) DecodeBare(d *tl.Decoder) {
 
 func (*ChatFull) isChatFull() {}
 
+// ChatInviteID is the id of chatInvite.
+const ChatInviteID = 0x5c9d3702
+
+// ChatInvite is the constructor chatInvite.
+type ChatInvite struct {
+	Channel                  bool
+	Broadcast                bool
+	Public                   bool
+	Megagroup                bool
+	RequestNeeded            bool
+	Verified                 bool
+	Scam                     bool
+	Fake                     bool
+	CanRefulfillSubscription bool
+	Title                    string
+	About                    tl.Opt[string]
+	Photo                    PhotoClass
+	ParticipantsCount        int32
+	Participants             []UserClass
+	Color                    int32
+	SubscriptionPricing      tl.Raw
+	SubscriptionFormID       tl.Opt[int64]
+	BotVerification          tl.Raw
+}
+
+// TypeID is the constructor id.
+func (*ChatInvite) TypeID() uint32 { return ChatInviteID }
+
+// TypeName is the name in the schema.
+func (*ChatInvite) TypeName() string { return "chatInvite" }
+
+// Encode appends the boxed value.
+func (v *ChatInvite) Encode(e *tl.Encoder) {
+	e.ID(ChatInviteID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ChatInvite) EncodeBare(e *tl.Encoder) {
+	var flags uint32
+	if v.Channel {
+		flags |= 1 << 0
+	}
+	if v.Broadcast {
+		flags |= 1 << 1
+	}
+	if v.Public {
+		flags |= 1 << 2
+	}
+	if v.Megagroup {
+		flags |= 1 << 3
+	}
+	if v.RequestNeeded {
+		flags |= 1 << 6
+	}
+	if v.Verified {
+		flags |= 1 << 7
+	}
+	if v.Scam {
+		flags |= 1 << 8
+	}
+	if v.Fake {
+		flags |= 1 << 9
+	}
+	if v.CanRefulfillSubscription {
+		flags |= 1 << 11
+	}
+	if v.About.Set {
+		flags |= 1 << 5
+	}
+	if v.Participants != nil {
+		flags |= 1 << 4
+	}
+	if v.SubscriptionPricing != nil {
+		flags |= 1 << 10
+	}
+	if v.SubscriptionFormID.Set {
+		flags |= 1 << 12
+	}
+	if v.BotVerification != nil {
+		flags |= 1 << 13
+	}
+	e.Nat(flags)
+	e.String(v.Title)
+	if flags&(1<<5) != 0 {
+		e.String(v.About.Value)
+	}
+	must(v.Photo, "chatInvite.photo")
+	v.Photo.Encode(e)
+	e.Int(v.ParticipantsCount)
+	if flags&(1<<4) != 0 {
+		e.Vector(len(v.Participants))
+		for i := range v.Participants {
+			must(v.Participants[i], "chatInvite.participants")
+			v.Participants[i].Encode(e)
+		}
+	}
+	e.Int(v.Color)
+	if flags&(1<<10) != 0 {
+		mustRaw(v.SubscriptionPricing, "chatInvite.subscription_pricing")
+		v.SubscriptionPricing.Encode(e)
+	}
+	if flags&(1<<12) != 0 {
+		e.Long(v.SubscriptionFormID.Value)
+	}
+	if flags&(1<<13) != 0 {
+		mustRaw(v.BotVerification, "chatInvite.bot_verification")
+		v.BotVerification.Encode(e)
+	}
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ChatInvite) Decode(d *tl.Decoder) {
+	expect(d, ChatInviteID, "chatInvite")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ChatInvite) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	*v = ChatInvite{}
+	flags := readFlags(d, 0x00003fff, "chatInvite")
+	v.Channel = flags&(1<<0) != 0
+	v.Broadcast = flags&(1<<1) != 0
+	v.Public = flags&(1<<2) != 0
+	v.Megagroup = flags&(1<<3) != 0
+	v.RequestNeeded = flags&(1<<6) != 0
+	v.Verified = flags&(1<<7) != 0
+	v.Scam = flags&(1<<8) != 0
+	v.Fake = flags&(1<<9) != 0
+	v.CanRefulfillSubscription = flags&(1<<11) != 0
+	v.Title = d.String()
+	if flags&(1<<5) != 0 {
+		v.About.Set = true
+		v.About.Value = d.String()
+	}
+	v.Photo = DecodePhoto(d)
+	v.ParticipantsCount = d.Int()
+	if flags&(1<<4) != 0 {
+		{
+			n := d.Vector(4)
+			v.Participants = tl.MakeSlice[UserClass](d, min(n, 16))
+			for i := range n {
+				if !tl.Extend(d, &v.Participants) {
+					break
+				}
+				v.Participants[i] = DecodeUser(d)
+			}
+		}
+	}
+	v.Color = d.Int()
+	if flags&(1<<10) != 0 {
+		v.SubscriptionPricing = schema.ReadClass(d, "StarsSubscriptionPricing")
+	}
+	if flags&(1<<12) != 0 {
+		v.SubscriptionFormID.Set = true
+		v.SubscriptionFormID.Value = d.Long()
+	}
+	if flags&(1<<13) != 0 {
+		v.BotVerification = schema.ReadClass(d, "BotVerification")
+	}
+}
+
+func (*ChatInvite) isChatInvite() {}
+
+// ChatInviteAlreadyID is the id of chatInviteAlready.
+const ChatInviteAlreadyID = 0x5a686d7c
+
+// ChatInviteAlready is the constructor chatInviteAlready.
+type ChatInviteAlready struct {
+	Chat ChatClass
+}
+
+// TypeID is the constructor id.
+func (*ChatInviteAlready) TypeID() uint32 { return ChatInviteAlreadyID }
+
+// TypeName is the name in the schema.
+func (*ChatInviteAlready) TypeName() string { return "chatInviteAlready" }
+
+// Encode appends the boxed value.
+func (v *ChatInviteAlready) Encode(e *tl.Encoder) {
+	e.ID(ChatInviteAlreadyID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ChatInviteAlready) EncodeBare(e *tl.Encoder) {
+	must(v.Chat, "chatInviteAlready.chat")
+	v.Chat.Encode(e)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ChatInviteAlready) Decode(d *tl.Decoder) {
+	expect(d, ChatInviteAlreadyID, "chatInviteAlready")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ChatInviteAlready) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Chat = DecodeChat(d)
+}
+
+func (*ChatInviteAlready) isChatInvite() {}
+
+// ChatInvitePeekID is the id of chatInvitePeek.
+const ChatInvitePeekID = 0x61695cb0
+
+// ChatInvitePeek is the constructor chatInvitePeek.
+type ChatInvitePeek struct {
+	Chat    ChatClass
+	Expires int32
+}
+
+// TypeID is the constructor id.
+func (*ChatInvitePeek) TypeID() uint32 { return ChatInvitePeekID }
+
+// TypeName is the name in the schema.
+func (*ChatInvitePeek) TypeName() string { return "chatInvitePeek" }
+
+// Encode appends the boxed value.
+func (v *ChatInvitePeek) Encode(e *tl.Encoder) {
+	e.ID(ChatInvitePeekID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ChatInvitePeek) EncodeBare(e *tl.Encoder) {
+	must(v.Chat, "chatInvitePeek.chat")
+	v.Chat.Encode(e)
+	e.Int(v.Expires)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ChatInvitePeek) Decode(d *tl.Decoder) {
+	expect(d, ChatInvitePeekID, "chatInvitePeek")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ChatInvitePeek) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Chat = DecodeChat(d)
+	v.Expires = d.Int()
+}
+
+func (*ChatInvitePeek) isChatInvite() {}
+
 // ChatParticipantID is the id of chatParticipant.
 const ChatParticipantID = 0x38e79fde
 

@@ -51,3 +51,184 @@ func (v *FileHash) DecodeBare(d *tl.Decoder) {
 	v.Limit = d.Int()
 	v.Hash = d.Blob()
 }
+
+// ForumTopicID is the id of forumTopic.
+const ForumTopicID = 0xfcdad815
+
+// ForumTopic is the constructor forumTopic.
+type ForumTopic struct {
+	My                   bool
+	Closed               bool
+	Pinned               bool
+	Short                bool
+	Hidden               bool
+	TitleMissing         bool
+	ID                   int32
+	Date                 int32
+	Peer                 PeerClass
+	Title                string
+	IconColor            int32
+	IconEmojiID          tl.Opt[int64]
+	TopMessage           int32
+	ReadInboxMaxID       int32
+	ReadOutboxMaxID      int32
+	UnreadCount          int32
+	UnreadMentionsCount  int32
+	UnreadReactionsCount int32
+	UnreadPollVotesCount int32
+	FromID               PeerClass
+	NotifySettings       PeerNotifySettings
+	Draft                DraftMessageClass
+}
+
+// TypeID is the constructor id.
+func (*ForumTopic) TypeID() uint32 { return ForumTopicID }
+
+// TypeName is the name in the schema.
+func (*ForumTopic) TypeName() string { return "forumTopic" }
+
+// Encode appends the boxed value.
+func (v *ForumTopic) Encode(e *tl.Encoder) {
+	e.ID(ForumTopicID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ForumTopic) EncodeBare(e *tl.Encoder) {
+	var flags uint32
+	if v.My {
+		flags |= 1 << 1
+	}
+	if v.Closed {
+		flags |= 1 << 2
+	}
+	if v.Pinned {
+		flags |= 1 << 3
+	}
+	if v.Short {
+		flags |= 1 << 5
+	}
+	if v.Hidden {
+		flags |= 1 << 6
+	}
+	if v.TitleMissing {
+		flags |= 1 << 7
+	}
+	if v.IconEmojiID.Set {
+		flags |= 1 << 0
+	}
+	if v.Draft != nil {
+		flags |= 1 << 4
+	}
+	e.Nat(flags)
+	e.Int(v.ID)
+	e.Int(v.Date)
+	must(v.Peer, "forumTopic.peer")
+	v.Peer.Encode(e)
+	e.String(v.Title)
+	e.Int(v.IconColor)
+	if flags&(1<<0) != 0 {
+		e.Long(v.IconEmojiID.Value)
+	}
+	e.Int(v.TopMessage)
+	e.Int(v.ReadInboxMaxID)
+	e.Int(v.ReadOutboxMaxID)
+	e.Int(v.UnreadCount)
+	e.Int(v.UnreadMentionsCount)
+	e.Int(v.UnreadReactionsCount)
+	e.Int(v.UnreadPollVotesCount)
+	must(v.FromID, "forumTopic.from_id")
+	v.FromID.Encode(e)
+	v.NotifySettings.Encode(e)
+	if flags&(1<<4) != 0 {
+		must(v.Draft, "forumTopic.draft")
+		v.Draft.Encode(e)
+	}
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ForumTopic) Decode(d *tl.Decoder) {
+	expect(d, ForumTopicID, "forumTopic")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ForumTopic) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	*v = ForumTopic{}
+	flags := readFlags(d, 0x000000ff, "forumTopic")
+	v.My = flags&(1<<1) != 0
+	v.Closed = flags&(1<<2) != 0
+	v.Pinned = flags&(1<<3) != 0
+	v.Short = flags&(1<<5) != 0
+	v.Hidden = flags&(1<<6) != 0
+	v.TitleMissing = flags&(1<<7) != 0
+	v.ID = d.Int()
+	v.Date = d.Int()
+	v.Peer = DecodePeer(d)
+	v.Title = d.String()
+	v.IconColor = d.Int()
+	if flags&(1<<0) != 0 {
+		v.IconEmojiID.Set = true
+		v.IconEmojiID.Value = d.Long()
+	}
+	v.TopMessage = d.Int()
+	v.ReadInboxMaxID = d.Int()
+	v.ReadOutboxMaxID = d.Int()
+	v.UnreadCount = d.Int()
+	v.UnreadMentionsCount = d.Int()
+	v.UnreadReactionsCount = d.Int()
+	v.UnreadPollVotesCount = d.Int()
+	v.FromID = DecodePeer(d)
+	v.NotifySettings.Decode(d)
+	if flags&(1<<4) != 0 {
+		v.Draft = DecodeDraftMessage(d)
+	}
+}
+
+func (*ForumTopic) isForumTopic() {}
+
+// ForumTopicDeletedID is the id of forumTopicDeleted.
+const ForumTopicDeletedID = 0x023f109b
+
+// ForumTopicDeleted is the constructor forumTopicDeleted.
+type ForumTopicDeleted struct {
+	ID int32
+}
+
+// TypeID is the constructor id.
+func (*ForumTopicDeleted) TypeID() uint32 { return ForumTopicDeletedID }
+
+// TypeName is the name in the schema.
+func (*ForumTopicDeleted) TypeName() string { return "forumTopicDeleted" }
+
+// Encode appends the boxed value.
+func (v *ForumTopicDeleted) Encode(e *tl.Encoder) {
+	e.ID(ForumTopicDeletedID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *ForumTopicDeleted) EncodeBare(e *tl.Encoder) {
+	e.Int(v.ID)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *ForumTopicDeleted) Decode(d *tl.Decoder) {
+	expect(d, ForumTopicDeletedID, "forumTopicDeleted")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *ForumTopicDeleted) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.ID = d.Int()
+}
+
+func (*ForumTopicDeleted) isForumTopic() {}

@@ -17,7 +17,7 @@ type MessagesChannelMessages struct {
 	Count          int32
 	OffsetIDOffset tl.Opt[int32]
 	Messages       []MessageClass
-	Topics         []tl.Raw
+	Topics         []ForumTopicClass
 	Chats          []ChatClass
 	Users          []UserClass
 }
@@ -56,7 +56,7 @@ func (v *MessagesChannelMessages) EncodeBare(e *tl.Encoder) {
 	}
 	e.Vector(len(v.Topics))
 	for i := range v.Topics {
-		mustRaw(v.Topics[i], "messages.channelMessages.topics")
+		must(v.Topics[i], "messages.channelMessages.topics")
 		v.Topics[i].Encode(e)
 	}
 	e.Vector(len(v.Chats))
@@ -104,12 +104,12 @@ func (v *MessagesChannelMessages) DecodeBare(d *tl.Decoder) {
 	}
 	{
 		n := d.Vector(4)
-		v.Topics = tl.MakeSlice[tl.Raw](d, min(n, 16))
+		v.Topics = tl.MakeSlice[ForumTopicClass](d, min(n, 16))
 		for i := range n {
 			if !tl.Extend(d, &v.Topics) {
 				break
 			}
-			v.Topics[i] = schema.ReadClass(d, "ForumTopic")
+			v.Topics[i] = DecodeForumTopic(d)
 		}
 	}
 	{
@@ -573,13 +573,254 @@ func (v *MessagesDialogsSlice) DecodeBare(d *tl.Decoder) {
 
 func (*MessagesDialogsSlice) isMessagesDialogs() {}
 
+// MessagesDiscussionMessageID is the id of messages.discussionMessage.
+const MessagesDiscussionMessageID = 0xa6341782
+
+// MessagesDiscussionMessage is the constructor messages.discussionMessage.
+type MessagesDiscussionMessage struct {
+	Messages        []MessageClass
+	MaxID           tl.Opt[int32]
+	ReadInboxMaxID  tl.Opt[int32]
+	ReadOutboxMaxID tl.Opt[int32]
+	UnreadCount     int32
+	Chats           []ChatClass
+	Users           []UserClass
+}
+
+// TypeID is the constructor id.
+func (*MessagesDiscussionMessage) TypeID() uint32 { return MessagesDiscussionMessageID }
+
+// TypeName is the name in the schema.
+func (*MessagesDiscussionMessage) TypeName() string { return "messages.discussionMessage" }
+
+// Encode appends the boxed value.
+func (v *MessagesDiscussionMessage) Encode(e *tl.Encoder) {
+	e.ID(MessagesDiscussionMessageID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *MessagesDiscussionMessage) EncodeBare(e *tl.Encoder) {
+	var flags uint32
+	if v.MaxID.Set {
+		flags |= 1 << 0
+	}
+	if v.ReadInboxMaxID.Set {
+		flags |= 1 << 1
+	}
+	if v.ReadOutboxMaxID.Set {
+		flags |= 1 << 2
+	}
+	e.Nat(flags)
+	e.Vector(len(v.Messages))
+	for i := range v.Messages {
+		must(v.Messages[i], "messages.discussionMessage.messages")
+		v.Messages[i].Encode(e)
+	}
+	if flags&(1<<0) != 0 {
+		e.Int(v.MaxID.Value)
+	}
+	if flags&(1<<1) != 0 {
+		e.Int(v.ReadInboxMaxID.Value)
+	}
+	if flags&(1<<2) != 0 {
+		e.Int(v.ReadOutboxMaxID.Value)
+	}
+	e.Int(v.UnreadCount)
+	e.Vector(len(v.Chats))
+	for i := range v.Chats {
+		must(v.Chats[i], "messages.discussionMessage.chats")
+		v.Chats[i].Encode(e)
+	}
+	e.Vector(len(v.Users))
+	for i := range v.Users {
+		must(v.Users[i], "messages.discussionMessage.users")
+		v.Users[i].Encode(e)
+	}
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *MessagesDiscussionMessage) Decode(d *tl.Decoder) {
+	expect(d, MessagesDiscussionMessageID, "messages.discussionMessage")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *MessagesDiscussionMessage) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	*v = MessagesDiscussionMessage{}
+	flags := readFlags(d, 0x00000007, "messages.discussionMessage")
+	{
+		n := d.Vector(4)
+		v.Messages = tl.MakeSlice[MessageClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Messages) {
+				break
+			}
+			v.Messages[i] = DecodeMessage(d)
+		}
+	}
+	if flags&(1<<0) != 0 {
+		v.MaxID.Set = true
+		v.MaxID.Value = d.Int()
+	}
+	if flags&(1<<1) != 0 {
+		v.ReadInboxMaxID.Set = true
+		v.ReadInboxMaxID.Value = d.Int()
+	}
+	if flags&(1<<2) != 0 {
+		v.ReadOutboxMaxID.Set = true
+		v.ReadOutboxMaxID.Value = d.Int()
+	}
+	v.UnreadCount = d.Int()
+	{
+		n := d.Vector(4)
+		v.Chats = tl.MakeSlice[ChatClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Chats) {
+				break
+			}
+			v.Chats[i] = DecodeChat(d)
+		}
+	}
+	{
+		n := d.Vector(4)
+		v.Users = tl.MakeSlice[UserClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Users) {
+				break
+			}
+			v.Users[i] = DecodeUser(d)
+		}
+	}
+}
+
+// MessagesForumTopicsID is the id of messages.forumTopics.
+const MessagesForumTopicsID = 0x367617d3
+
+// MessagesForumTopics is the constructor messages.forumTopics.
+type MessagesForumTopics struct {
+	OrderByCreateDate bool
+	Count             int32
+	Topics            []ForumTopicClass
+	Messages          []MessageClass
+	Chats             []ChatClass
+	Users             []UserClass
+	Pts               int32
+}
+
+// TypeID is the constructor id.
+func (*MessagesForumTopics) TypeID() uint32 { return MessagesForumTopicsID }
+
+// TypeName is the name in the schema.
+func (*MessagesForumTopics) TypeName() string { return "messages.forumTopics" }
+
+// Encode appends the boxed value.
+func (v *MessagesForumTopics) Encode(e *tl.Encoder) {
+	e.ID(MessagesForumTopicsID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *MessagesForumTopics) EncodeBare(e *tl.Encoder) {
+	var flags uint32
+	if v.OrderByCreateDate {
+		flags |= 1 << 0
+	}
+	e.Nat(flags)
+	e.Int(v.Count)
+	e.Vector(len(v.Topics))
+	for i := range v.Topics {
+		must(v.Topics[i], "messages.forumTopics.topics")
+		v.Topics[i].Encode(e)
+	}
+	e.Vector(len(v.Messages))
+	for i := range v.Messages {
+		must(v.Messages[i], "messages.forumTopics.messages")
+		v.Messages[i].Encode(e)
+	}
+	e.Vector(len(v.Chats))
+	for i := range v.Chats {
+		must(v.Chats[i], "messages.forumTopics.chats")
+		v.Chats[i].Encode(e)
+	}
+	e.Vector(len(v.Users))
+	for i := range v.Users {
+		must(v.Users[i], "messages.forumTopics.users")
+		v.Users[i].Encode(e)
+	}
+	e.Int(v.Pts)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *MessagesForumTopics) Decode(d *tl.Decoder) {
+	expect(d, MessagesForumTopicsID, "messages.forumTopics")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *MessagesForumTopics) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	*v = MessagesForumTopics{}
+	flags := readFlags(d, 0x00000001, "messages.forumTopics")
+	v.OrderByCreateDate = flags&(1<<0) != 0
+	v.Count = d.Int()
+	{
+		n := d.Vector(4)
+		v.Topics = tl.MakeSlice[ForumTopicClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Topics) {
+				break
+			}
+			v.Topics[i] = DecodeForumTopic(d)
+		}
+	}
+	{
+		n := d.Vector(4)
+		v.Messages = tl.MakeSlice[MessageClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Messages) {
+				break
+			}
+			v.Messages[i] = DecodeMessage(d)
+		}
+	}
+	{
+		n := d.Vector(4)
+		v.Chats = tl.MakeSlice[ChatClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Chats) {
+				break
+			}
+			v.Chats[i] = DecodeChat(d)
+		}
+	}
+	{
+		n := d.Vector(4)
+		v.Users = tl.MakeSlice[UserClass](d, min(n, 16))
+		for i := range n {
+			if !tl.Extend(d, &v.Users) {
+				break
+			}
+			v.Users[i] = DecodeUser(d)
+		}
+	}
+	v.Pts = d.Int()
+}
+
 // MessagesMessagesID is the id of messages.messages.
 const MessagesMessagesID = 0x1d73e7ea
 
 // MessagesMessages is the constructor messages.messages.
 type MessagesMessages struct {
 	Messages []MessageClass
-	Topics   []tl.Raw
+	Topics   []ForumTopicClass
 	Chats    []ChatClass
 	Users    []UserClass
 }
@@ -605,7 +846,7 @@ func (v *MessagesMessages) EncodeBare(e *tl.Encoder) {
 	}
 	e.Vector(len(v.Topics))
 	for i := range v.Topics {
-		mustRaw(v.Topics[i], "messages.messages.topics")
+		must(v.Topics[i], "messages.messages.topics")
 		v.Topics[i].Encode(e)
 	}
 	e.Vector(len(v.Chats))
@@ -644,12 +885,12 @@ func (v *MessagesMessages) DecodeBare(d *tl.Decoder) {
 	}
 	{
 		n := d.Vector(4)
-		v.Topics = tl.MakeSlice[tl.Raw](d, min(n, 16))
+		v.Topics = tl.MakeSlice[ForumTopicClass](d, min(n, 16))
 		for i := range n {
 			if !tl.Extend(d, &v.Topics) {
 				break
 			}
-			v.Topics[i] = schema.ReadClass(d, "ForumTopic")
+			v.Topics[i] = DecodeForumTopic(d)
 		}
 	}
 	{
@@ -729,7 +970,7 @@ type MessagesMessagesSlice struct {
 	OffsetIDOffset tl.Opt[int32]
 	SearchFlood    tl.Raw
 	Messages       []MessageClass
-	Topics         []tl.Raw
+	Topics         []ForumTopicClass
 	Chats          []ChatClass
 	Users          []UserClass
 }
@@ -780,7 +1021,7 @@ func (v *MessagesMessagesSlice) EncodeBare(e *tl.Encoder) {
 	}
 	e.Vector(len(v.Topics))
 	for i := range v.Topics {
-		mustRaw(v.Topics[i], "messages.messagesSlice.topics")
+		must(v.Topics[i], "messages.messagesSlice.topics")
 		v.Topics[i].Encode(e)
 	}
 	e.Vector(len(v.Chats))
@@ -834,12 +1075,12 @@ func (v *MessagesMessagesSlice) DecodeBare(d *tl.Decoder) {
 	}
 	{
 		n := d.Vector(4)
-		v.Topics = tl.MakeSlice[tl.Raw](d, min(n, 16))
+		v.Topics = tl.MakeSlice[ForumTopicClass](d, min(n, 16))
 		for i := range n {
 			if !tl.Extend(d, &v.Topics) {
 				break
 			}
-			v.Topics[i] = schema.ReadClass(d, "ForumTopic")
+			v.Topics[i] = DecodeForumTopic(d)
 		}
 	}
 	{

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/telegram/selection"
+	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
+)
+
+func dlJob() jobKind {
+	return jobKind{
+		command: "dl",
+		how: fetchFlags,
+		what: func() []cli.Flag {
+			return append(append([]cli.Flag{
+				stringFlag("dir", ".", "download into this `DIR`", "d"),
+				stringFlag("file", "", "also the messages that this `FILE` lists: an export of Telegram Desktop (result.json) or tdl", "f"),
+			}, selectionFlags()...),
+				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag())
+		},
+		check: func(c *cli.Context) error {
+			if c.NArg() == 0 && c.String("file") == "" {
+				return usagef("which chat or message? haul dl https://t.me/name/123 -d DIR")
+			}
+			_, err := parseSelection(c, time.Now())
+			return err
+		},
+		normal: normalTarget,
+		run:    download,
+	}
+}
+
+func dlCommand() *cli.Command {
+	return &cli.Command{
+		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "[LINK|CHAT...]", OnUsageError: usageError,
+		Description: "A link to a message means its album, one to a topic all of it; flags say which files are meant. Files are\n" +
+			"called by the number of their message. Several chats have a folder each; comments have that of their group.\n\nExample:\n" +
+			"   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out\n" +
+			"   haul --datacenters dc.json dl @bigchannel -d out --from 30d --type video --min-size 50M --dry-run",
+		Flags:  dlJob().flags(),
+		Action: dlJob().action,
+	}
+}
+
+// A target is an argument of dl: a chat, or some messages of one.
+type target struct {
+	arg  string
+	link telegram.Link
+	peer telegram.Peer
+}
+
+// A found file is one to fetch, and where it goes.
+type found struct {
+	file telegram.File
+	path string
+	sent time.Time // the message
+}
+
+// A fetchList finds the files that a command line means, one after the other.
+type fetchList struct {
+	a       *account
+	pass    *selection.Pass
+	targets []target
+	export  *exportFile // nil: none
+	folders bool        // one for each chat
+	maxSize int64       // of files that are meant; 0: any
+	// missed are the messages that were named and have no file to fetch, with
+	// the reason.
+	missed []transfer.FileResult
+	show   func(transfer.Event)
+}
+
+// download fetches the files of the messages and chats that a job names.
+func download(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
+	l, err := newFetchList(ctx, c, a, j)
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		l.show = (&plainDisplay{out: c.App.ErrWriter}).event
+		if c.Bool("json") {
+			l.show = (&jsonDisplay{enc: json.NewEncoder(c.App.Writer)}).event
+		}
+		return l.plan(dryRun(c, l.pass, l.files(ctx), onDisk(c.String("dir"))))
+	}
+	root, err := openDir(c.String("dir"))
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing is written through it
+	o, err := engineOptions(c, a)
+	if err != nil {
+		return err
+	}
+	finish, err := a.takeout(ctx, c, l.peers(), l.maxSize)
+	if err != nil {
+		return err
+	}
+	defer func() { finish(err) }()
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	l.show = show.event
+	o.Events = j.watch(show)
+	if err := j.begin(); err != nil {
+		return err
+	}
+	report, err := transfer.New(a.client, o).Download(ctx, func(yield func(transfer.Download, error) bool) {
+		for f, err := range l.files(ctx) {
+			if !yield(transfer.Download{File: f.file, Dir: root, Path: f.path}, err) {
+				return
+			}
+		}
+		tellProtected(show, l.pass)
+	})
+	show.end()
+	sayProtected(c, l.pass)
+	report.Failed = append(report.Failed, l.missed...)
+	report.FilesFailed += len(l.missed)
+	return outcome(c, j, show, report, err)
+}
+
+// plan is the result of a dry run.
+func (l *fetchList) plan(err error) error {
+	if err == nil && len(l.missed) > 0 {
+		return &someFailed{failed: len(l.missed), total: l.pass.Files + len(l.missed)}
+	}
+	return err
+}
+
+// newFetchList resolves what the command line names.
+func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fetchList, error) {
+	s, err := parseSelection(c, j.since())
+	if err != nil {
+		return nil, err
+	}
+	s.FilesOnly = true
+	if s.Comments && a.client.IsBot() {
+		return nil, fmt.Errorf("--comments: %w", telegram.ErrUserOnly)
+	}
+	l := &fetchList{a: a, maxSize: s.MaxSize, pass: selection.NewPass(s, a.client), show: func(transfer.Event) {}}
+	for _, arg := range j.args {
+		link, err := telegram.ParseChat(arg)
+		if err != nil {
+			return nil, err
+		}
+		peer, err := a.client.ResolveLink(ctx, link)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arg, err)
+		}
+		l.targets = append(l.targets, target{arg, link, peer})
+	}
+	if path := c.String("file"); path != "" {
+		if l.export, err = readExport(ctx, a, path); err != nil {
+			return nil, err
+		}
+	}
+	l.folders = len(l.chats()) > 1
+	return l, nil
+}
+
+// peers are the chats that are named.
+func (l *fetchList) peers() (peers []telegram.Peer) {
+	for _, t := range l.targets {
+		peers = append(peers, t.peer)
+	}
+	if l.export != nil {
+		for i, p := range l.export.peers {
+			if l.export.chats[i].Messages > 0 {
+				peers = append(peers, p)
+			}
+		}
+	}
+	return peers
+}
+
+// chats are the marked ids of the chats that are named.
+func (l *fetchList) chats() map[int64]bool {
+	ids := make(map[int64]bool)
+	for _, p := range l.peers() {
+		ids[p.MarkedID()] = true
+	}
+	return ids
+}
+
+// files lists the files of all targets, then those of the export, until there
+// are enough.
+func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
+	return func(yield func(found, error) bool) {
+		chats := l.chats()
+		list := func(what string, messages iter.Seq2[*telegram.Message, error]) bool {
+			for m, err := range messages {
+				if err != nil {
+					yield(found{}, fmt.Errorf("%s: %w", what, err))
+					return false
+				}
+				var names transfer.Names // those of one message; its number tells them from others
+				for _, f := range m.Files {
+					name := names.Take(strconv.Itoa(m.ID)+"_"+f.Name, f.ID)
+					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
+						name = path.Join(archive.FolderName(m.Peer), name)
+					}
+					if !yield(found{f, name, m.Date}, nil) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for _, t := range l.targets {
+			if !l.pass.Full() && !list(t.arg, l.messages(ctx, t)) {
+				return
+			}
+		}
+		if l.export != nil && !l.pass.Full() && !list(l.export.path, l.exported(ctx)) {
+			return
+		}
+		for _, o := range l.pass.Unread {
+			l.miss("comments on "+messageName(o.Peer, o.MessageID), telegram.ErrNoThread)
+		}
+	}
+}
+
+// messages lists the messages of a target.
+func (l *fetchList) messages(ctx context.Context, t target) iter.Seq2[*telegram.Message, error] {
+	if t.link.Message == 0 {
+		return l.pass.Chat(ctx, t.peer)
+	}
+	return func(yield func(*telegram.Message, error) bool) {
+		messages, err := l.linked(ctx, t)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for m, err := range messages {
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+// linked lists what a link to messages means. A target without a file to fetch
+// is missed, and stops no other.
+func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.Message, error], error) {
+	peer, ids, err := l.a.client.LinkedMessages(ctx, t.link)
+	if errors.Is(err, telegram.ErrPeerNotFound) {
+		l.miss(t.arg, err)
+		return none, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var messages []*telegram.Message
+	files, free := 0, 0
+	for m, err := range l.a.client.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
+		if err != nil {
+			return nil, err
+		}
+		if whole := topicOf(t.link, m); whole != 0 {
+			return l.pass.Topic(ctx, peer, whole), nil
+		}
+		messages = append(messages, m)
+		files += len(m.Files)
+		for _, f := range m.Files {
+			if !f.NoForwards {
+				free++
+			}
+		}
+	}
+	switch {
+	case files == 0:
+		l.miss(t.arg, transfer.ErrGone)
+	case free == 0:
+		l.miss(t.arg, transfer.ErrProtected)
+	}
+	return l.pass.List(ctx, func(yield func(*telegram.Message, error) bool) {
+		for _, m := range messages {
+			if !yield(m, nil) {
+				return
+			}
+		}
+	}), nil
+}
+
+func none(func(*telegram.Message, error) bool) {}
+
+// topicOf is the topic that a link means as a whole, 0 if it means messages: it
+// looks like a link to the message that began the topic.
+func topicOf(link telegram.Link, m *telegram.Message) int {
+	if link.Comment == 0 && link.Message == m.ID && (m.Topic == m.ID || m.ID == 1 && m.Peer.Forum) {
+		return m.ID
+	}
+	return 0
+}
+
+// miss tells that what was named has nothing to fetch.
+func (l *fetchList) miss(name string, err error) {
+	l.missed = append(l.missed, transfer.FileResult{Path: name, Err: err})
+	l.show(transfer.FileFailed{
+		Header: transfer.Header{Event: "file_failed", Time: time.Now()}, Path: name, Error: text(err),
+	})
+}
+
+// A protectedEvent tells how many files were left out since they must not be saved.
+type protectedEvent struct {
+	transfer.Header
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// tellProtected is for programs, sayProtected for people.
+func tellProtected(show *displays, pass *selection.Pass) {
+	if pass.Protected > 0 {
+		show.event(protectedEvent{transfer.Header{Event: "protected", Time: time.Now()}, pass.Protected, pass.ProtectedBytes})
+	}
+}
+
+func sayProtected(c *cli.Context, pass *selection.Pass) {
+	if pass.Protected > 0 && !c.Bool("json") && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", pass.Protected)
+	}
+}

@@ -51,7 +51,7 @@ func newApp() *cli.App {
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), versionCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), simCommand(), versionCommand(),
 		},
 		Before:         applyConfig,
 		OnUsageError:   usageError,

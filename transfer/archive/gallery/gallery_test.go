@@ -374,8 +374,14 @@ func TestNotOurs(t *testing.T) {
 // Albums stay together, whatever comes between them.
 func TestArrange(t *testing.T) {
 	list := arrange([]*item{
-		{Message: 5, Date: 105}, {Message: 4, Date: 104, Album: "a"}, {Message: 3, Date: 103}, {Message: 2, Date: 102, Album: "a"},
-		{Message: 1, Date: 101}, {Chat: 1, Message: 9, Date: 102, Album: "a"}, {Message: 6, Date: 101, Document: 2}, {Message: 6, Date: 101, Document: 1},
+		{Message: 5, Date: 105},
+		{Message: 4, Date: 104, Album: "a"},
+		{Message: 3, Date: 103},
+		{Message: 2, Date: 102, Album: "a"},
+		{Message: 1, Date: 101},
+		{Chat: 1, Message: 9, Date: 102, Album: "a"},
+		{Message: 6, Date: 101, Document: 2},
+		{Message: 6, Date: 101, Document: 1},
 	})
 	var got []string
 	for _, it := range list {

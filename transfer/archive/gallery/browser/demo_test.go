@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 
 // search: / goes there, words narrow the view, Escape clears it.
 func search(b *tab) {
-	b.press("/")
+	b.shortcut("/", "Slash")
 	want(b, `document.activeElement.id`, "search")
 	b.press("Álbum FIVE")
 	b.wait(`haul.view.length === 5`)
@@ -77,7 +77,7 @@ func filter(b *tab) {
 
 // keyboard: arrows move, Enter opens, Escape closes, and one is where one was.
 func keyboard(b *tab) {
-	const at = `document.activeElement.closest('.tile')?.item.at ?? -1`
+	const at = `(document.activeElement.closest('.tile')?.item.at ?? -1)`
 	b.run(`document.activeElement.blur(); scrollTo(0, 0)`)
 	b.press(kb.ArrowRight)
 	want(b, at, 0)
@@ -103,7 +103,7 @@ func keyboard(b *tab) {
 	b.press(kb.Escape)
 	b.wait(`!document.querySelector('#viewer').open`)
 	b.wait(at + ` === 1`)
-	b.press("?")
+	b.shortcut("?", "Slash")
 	b.wait(`document.querySelector('#help').open`)
 	b.press(kb.Escape)
 	b.wait(`!document.querySelector('#help').open`)
@@ -117,13 +117,16 @@ func video(b *tab) {
 	b.wait(pictured)
 	want(b, `[...document.querySelectorAll('video.full')].every((v) => v.preload === 'metadata' && v.videoWidth === 320)`, true)
 	b.run(`document.activeElement.blur(); scrollTo(0, 0)`)
-	b.press(kb.ArrowRight, " ")
+	b.press(kb.ArrowRight)
+	b.shortcut(" ", "Space")
 	const v = `document.querySelector('#stage video')`
-	b.wait(v + `?.currentTime > 0.3`)
+	b.wait(v)
+	b.run(v + `.loop = true`) // or it may be over before a busy machine gets to the next line
+	b.wait(v + `.currentTime > 0.3`)
 	want(b, v+`.error === null && Math.round(`+v+`.duration) === 3 && `+v+`.videoHeight === 240`, true)
-	b.press(" ")
+	b.shortcut(" ", "Space")
 	b.wait(v + `.paused`)
-	b.press(" ")
+	b.shortcut(" ", "Space")
 	b.wait(`!` + v + `.paused`)
 	b.press(kb.Escape)
 	b.wait(`!document.querySelector('#viewer').open && !` + v)
@@ -135,6 +138,7 @@ func video(b *tab) {
 // sound: it plays in its tile, goes on while one looks elsewhere, and pauses.
 func sound(b *tab) {
 	const a = `document.querySelector('#player audio')`
+	b.run(a + `.loop = true`)
 	for _, kind := range []string{"audio", "voice"} {
 		b.do(chromedp.Click(chromedp.CSS(`.chip[data-kind="` + kind + `"]`)))
 		b.wait(`haul.view.length > 0 && haul.view.every((i) => i.k === '` + kind + `') && document.querySelector('.tile')?.item.k === '` + kind + `'`)
@@ -144,7 +148,7 @@ func sound(b *tab) {
 	}
 	b.do(chromedp.Click(chromedp.CSS(`.chip[data-kind=""]`)))
 	b.wait(`haul.view.length === haul.total()`)
-	want(b, a+`.src !== ''`, true)
+	want(b, a+`.paused`, false)
 	b.do(chromedp.Click(chromedp.CSS("#player-close")))
 	b.wait(`document.querySelector('#player').hidden && ` + a + `.paused`)
 	b.run(`document.activeElement.blur()`)

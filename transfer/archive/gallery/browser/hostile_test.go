@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/tghaul/haul/transfer/archive"
 )
 
 // texts that would do harm, or a page that mistakes them for something else.
@@ -21,7 +19,7 @@ var texts = []string{
 // Names and captions are text, and every file is found by its link.
 func TestHostile(t *testing.T) {
 	dir := t.TempDir()
-	manifest, messages := newList(t, filepath.Join(dir, archive.ManifestName)), newList(t, filepath.Join(dir, archive.MessagesName))
+	manifest, messages := newList(t, filepath.Join(dir, "manifest.jsonl")), newList(t, filepath.Join(dir, "messages.jsonl"))
 	for i, text := range texts {
 		id := i + 1
 		name := fmt.Sprintf("%d_%s.jpg", id, strings.ReplaceAll(text, "/", "∕"))
@@ -38,7 +36,7 @@ func TestHostile(t *testing.T) {
 	manifest.add(entry(99, page))
 	manifest.close()
 	messages.close()
-	write(t, dir)
+	haul(t, "gallery", dir)
 
 	b := open(t, dir, "", look{width: 1000, height: 1400})
 	b.wait(`document.querySelectorAll('.tile').length === ` + fmt.Sprint(len(texts)+1))
@@ -67,10 +65,10 @@ func TestPolicy(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "1_a.jpg"), picture(t, color.White), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	manifest := newList(t, filepath.Join(dir, archive.ManifestName))
+	manifest := newList(t, filepath.Join(dir, "manifest.jsonl"))
 	manifest.add(entry(1, "1_a.jpg"))
 	manifest.close()
-	write(t, dir)
+	haul(t, "gallery", dir)
 	b := open(t, dir, "", look{width: 800, height: 600})
 	b.refused = true
 	b.run(`window.refused = []; document.addEventListener('securitypolicyviolation', (e) => refused.push(e.effectiveDirective));

@@ -22,6 +22,7 @@
   haul.closeViewer = () => { if (dialog.open) dialog.close(); };
 
   dialog.addEventListener('close', () => {
+    if (dialog.open) return; // opened again before this was told
     const was = item;
     item = null;
     empty();

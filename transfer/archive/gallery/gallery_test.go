@@ -376,7 +376,7 @@ func TestArrange(t *testing.T) {
 	list := arrange([]*item{
 		{Message: 5, Date: 105},
 		{Message: 4, Date: 104, Album: "a"},
-		{Message: 3, Date: 103},
+		{Message: 3, Date: 102},
 		{Message: 2, Date: 102, Album: "a"},
 		{Message: 1, Date: 101},
 		{Chat: 1, Message: 9, Date: 102, Album: "a"},
@@ -387,7 +387,7 @@ func TestArrange(t *testing.T) {
 	for _, it := range list {
 		got = append(got, fmt.Sprint(it.Chat, it.Message, it.Document))
 	}
-	if want := "0 1 0,0 6 1,0 6 2,0 2 0,0 4 0,1 9 0,0 3 0,0 5 0"; strings.Join(got, ",") != want {
+	if want := "0 1 0,0 6 1,0 6 2,0 3 0,0 2 0,0 4 0,1 9 0,0 5 0"; strings.Join(got, ",") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, ","), want)
 	}
 }

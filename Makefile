@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test check lint generate generate-check fuzz interop interop-telethon clean \
+.PHONY: demo build test test-browser check lint generate generate-check fuzz interop interop-telethon clean \
 	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -24,6 +24,9 @@ build: ## the binary, in bin/haul
 
 test: ## the whole test suite, with the race detector
 	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+test-browser: ## the gallery in headless Chromium, which must be installed
+	cd transfer/archive/gallery/browser && $(GO) test -timeout 10m ./...
 
 check: lint ## everything that CI checks and that runs no test
 	$(GO) vet ./...

@@ -21,7 +21,7 @@ import (
 func dlJob() jobKind {
 	return jobKind{
 		command: "dl",
-		how: fetchFlags,
+		how:     fetchFlags,
 		what: func() []cli.Flag {
 			return append(append([]cli.Flag{
 				stringFlag("dir", ".", "download into this `DIR`", "d"),

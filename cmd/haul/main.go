@@ -50,7 +50,8 @@ func newApp() *cli.App {
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(), versionCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
+			versionCommand(),
 		},
 		Before:         applyConfig,
 		OnUsageError:   usageError,

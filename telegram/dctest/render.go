@@ -95,9 +95,8 @@ const (
 
 func (r *request) photo(f *worldFile, date time.Time) *api.Photo {
 	w, h, _ := f.dimensions()
-	// The largest does not stand last, and a thumbnail is inline.
+	// The largest does not stand last.
 	sizes := []api.PhotoSizeClass{
-		&api.PhotoStrippedSize{Type: "i", Bytes: stripped},
 		&api.PhotoSizeProgressive{Type: bigSize, W: int32(w), H: int32(h), Sizes: []int32{int32(f.size / 8), int32(f.size / 2), int32(f.size)}},
 	}
 	return &api.Photo{
@@ -107,10 +106,6 @@ func (r *request) photo(f *worldFile, date time.Time) *api.Photo {
 	}
 }
 
-// stripped is the inline thumbnail of all photos: version, height, width, and
-// no picture to speak of. See core.telegram.org/api/files#stripped-thumbnails.
-var stripped = []byte{1, 30, 40, 0}
-
 func (r *request) document(f *worldFile, date time.Time) *api.Document {
 	return &api.Document{
 		ID: f.id, AccessHash: r.c.world.accessHash(r.me.id, f.id),
@@ -119,13 +114,18 @@ func (r *request) document(f *worldFile, date time.Time) *api.Document {
 	}
 }
 
-// thumbs are the small pictures of a file. Those of uploads would have to be made.
+// thumbs are the small pictures of a file: one inline, one to fetch. Those of
+// uploads would have to be made.
 func (f *worldFile) thumbs() []api.PhotoSizeClass {
-	t := f.thumb()
-	if t == nil {
+	made, ok := f.data.(*content.File)
+	if !ok || made.Thumb() == nil {
 		return nil
 	}
-	return []api.PhotoSizeClass{&api.PhotoSize{Type: thumbSize, W: int32(t.Width()), H: int32(t.Height()), Size: int32(t.Size())}}
+	t := made.Thumb()
+	return []api.PhotoSizeClass{
+		&api.PhotoStrippedSize{Type: "i", Bytes: made.Stripped()},
+		&api.PhotoSize{Type: thumbSize, W: int32(t.Width()), H: int32(t.Height()), Size: int32(t.Size())},
+	}
 }
 
 // thumb is the small picture of a photo or video that the cluster has made.

@@ -24,11 +24,13 @@ import (
 	"github.com/tghaul/haul/transfer"
 )
 
-// Names of the two lists in an archive's folder. No file of a chat can have
-// them, since those begin with the number of their message.
+// Names of the two lists in an archive's folder, and of the folder that
+// `haul gallery` makes. No file of a chat can have them, since those begin with
+// the number of their message; and no username has a hyphen.
 const (
 	ManifestName = "manifest.jsonl"
 	MessagesName = "messages.jsonl"
+	GalleryName  = "haul-gallery"
 )
 
 // An Entry is a line of the manifest: a file that is complete.

@@ -17,16 +17,16 @@ const maxLine = 1 << 20
 var errLongLine = fmt.Errorf("longer than %d bytes", maxLine)
 
 // eachLine calls use for every whole line: its number from 1, where it begins,
-// and its bytes, which are used again; or nil if it is longer than maxLine. What
+// and its bytes, which are used again; or nil if it is longer than limit. What
 // follows the last end of a line is left out: it was being written when the
 // program ended.
-func eachLine(r io.Reader, use func(n int, at int64, line []byte) error) error {
+func eachLine(r io.Reader, limit int64, use func(n int, at int64, line []byte) error) error {
 	br := bufio.NewReaderSize(r, 1<<16)
 	var line []byte
 	var at, length int64
 	for n := 1; ; {
 		b, err := br.ReadSlice('\n')
-		if length += int64(len(b)); length <= maxLine {
+		if length += int64(len(b)); length <= limit {
 			line = append(line, b...)
 		}
 		switch {
@@ -37,7 +37,7 @@ func eachLine(r io.Reader, use func(n int, at int64, line []byte) error) error {
 		case err != nil:
 			return err
 		}
-		if length > maxLine {
+		if length > limit {
 			line = nil
 		}
 		if err := use(n, at, line); err != nil {

@@ -154,7 +154,7 @@ func (v *verifier) folder(ctx context.Context, dir, name string, archives map[st
 	return walk(ctx, root, ".", func(file string, d fs.DirEntry) (bool, error) {
 		switch {
 		case d.IsDir():
-			return !archives[path.Join(name, file)], nil
+			return file != GalleryName && !archives[path.Join(name, file)], nil
 		case file != ManifestName && file != MessagesName && !list.paths[list.hash(file)]:
 			v.found.FilesExtra++
 			v.events(FileExtra{
@@ -181,7 +181,7 @@ func (x *index) hash(path string) uint64 { return maphash.String(x.seed, path) }
 // last, and which lines make no sense.
 func (v *verifier) index(ctx context.Context, manifest io.Reader, name string) (*index, error) {
 	x := &index{last: make(map[fileKey]lastLine), seed: maphash.MakeSeed(), paths: make(map[uint64]bool)}
-	err := eachLine(manifest, func(n int, at int64, line []byte) error {
+	err := eachLine(manifest, maxLine, func(n int, at int64, line []byte) error {
 		e, _, err := parseEntry(line)
 		if err != nil {
 			v.found.LinesBad++
@@ -203,7 +203,7 @@ func (v *verifier) index(ctx context.Context, manifest io.Reader, name string) (
 func (v *verifier) files(ctx context.Context, root *os.Root, manifest io.Reader, name string, list *index) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.o.Files)
-	err := eachLine(manifest, func(_ int, at int64, line []byte) error {
+	err := eachLine(manifest, maxLine, func(_ int, at int64, line []byte) error {
 		e, sum, err := parseEntry(line)
 		if err != nil || list.last[fileKey{e.Message, e.Document}].at != at {
 			return ctx.Err()

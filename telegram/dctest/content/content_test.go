@@ -72,7 +72,7 @@ func TestPhotosAreJPEG(t *testing.T) {
 }
 
 // A video's boxes fill it exactly, the index stands before the frames, and
-// where the index says frames are, there are pictures.
+// where the index says frames are, there are some.
 func TestVideosAreMP4(t *testing.T) {
 	b := whole(t, New(1, 7, Video, 2<<20))
 	var order []string
@@ -91,9 +91,49 @@ func TestVideosAreMP4(t *testing.T) {
 		t.Errorf("boxes %v, want %v", order, want)
 	}
 	at := bytes.Index(b, []byte("stco"))
-	frame := binary.BigEndian.Uint32(b[at+12:])
-	if _, err := jpeg.Decode(bytes.NewReader(b[frame:])); err != nil {
-		t.Errorf("the first frame: %v", err)
+	first := binary.BigEndian.Uint32(b[at+12:])
+	at = bytes.Index(b, []byte("stsz"))
+	rest := b[first:]
+	for i := range movieFrames {
+		size := int(binary.BigEndian.Uint32(b[at+16+4*i:]))
+		if n := int(binary.BigEndian.Uint32(rest)); n != size-4 {
+			t.Fatalf("frame %d has a NAL unit of %d bytes in %d", i, n, size)
+		}
+		if want := map[bool]byte{true: nalIDR, false: nalSlice}[i == 0]; rest[4] != want {
+			t.Errorf("frame %d has a NAL unit of type %#x, want %#x", i, rest[4], want)
+		}
+		if bytes.Contains(rest[5:size], []byte{0, 0, 1}) {
+			t.Errorf("frame %d has a start code in it", i)
+		}
+		rest = rest[size:]
+	}
+}
+
+// No art needs more room than there is.
+func TestVideosFit(t *testing.T) {
+	for id := range int64(12) {
+		whole(t, New(3, id, Video, 1))
+	}
+}
+
+// Inline thumbnails are the scan of a JPEG whose tables everyone knows.
+func TestStripped(t *testing.T) {
+	for _, kind := range []Kind{Photo, Video} {
+		f := New(1, 7, kind, 100<<10)
+		b := f.Stripped()
+		if b[0] != 1 || max(b[1], b[2]) != 40 || len(b) < 60 || len(b) > 1000 {
+			t.Errorf("%d bytes, beginning with %x", len(b), b[:3])
+		}
+	}
+	if b := New(1, 7, Voice, 100<<10).Stripped(); b != nil {
+		t.Errorf("a voice message has a thumbnail of %d bytes", len(b))
+	}
+}
+
+func BenchmarkStripped(b *testing.B) {
+	f := New(1, 7, Photo, 100<<10)
+	for b.Loop() {
+		f.Stripped()
 	}
 }
 

@@ -5,36 +5,37 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
-	"image/jpeg"
 	"math/rand/v2"
 	"time"
 )
 
 const (
-	movieW, movieH = 160, 120
+	movieW, movieH = 320, 240
 	movieFrames    = 24
 	frameRate      = 8
+	// movieRoom is more than the frames ever take: the first is plain samples,
+	// the others are where the sun moves, 16 macroblocks at most.
+	movieRoom = 320 << 10
 )
 
-// movie is an MP4 file with a few JPEG pictures as frames, the index in front,
-// so that it can be played while it loads; a box of noise at its end, which
-// players skip, gives it its size.
+// movie is an MP4 file of a few frames in H.264, the index in front, so that it
+// can be played while it loads; a box of noise at its end, which players skip,
+// gives it its size.
 func (f *File) movie(rnd *rand.Rand, number uint64) {
 	f.name, f.mime = fmt.Sprintf("video %04d.mp4", number), "video/mp4"
 	f.w, f.h, f.long = movieW, movieH, movieFrames*time.Second/frameRate
-	const room = movieFrames*8<<10 + 4096 // more than the frames ever take
-	f.size = max(f.size, room)
+	f.size = max(f.size, movieRoom)
 	f.art = rnd.Uint64()
 	f.make = func() (head, tail []byte) {
 		frames := make([][]byte, movieFrames)
+		var before []macroblock
 		for i := range frames {
 			img := image.NewRGBA(image.Rect(0, 0, movieW, movieH))
 			landscape(img, rand.New(rand.NewPCG(f.art, 3)), float64(i)*2)
-			var b bytes.Buffer
-			if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 75}); err != nil {
-				panic("content: " + err.Error())
-			}
-			frames[i] = b.Bytes()
+			now := macroblocks(img)
+			unit := avcFrame(i, before, now)
+			frames[i] = append(be(uint32(len(unit))), unit...)
+			before = now
 		}
 		head = mux(frames)
 		rest := f.size - int64(len(head))
@@ -67,7 +68,7 @@ var identityMatrix = be(uint32(1<<16), uint32(0), uint32(0), uint32(0), uint32(1
 
 // mux makes ftyp, moov and mdat of frames. See ISO/IEC 14496-12.
 func mux(frames [][]byte) []byte {
-	ftyp := box("ftyp", []byte("isom"), be(uint32(512)), []byte("isomiso2mp41"))
+	ftyp := box("ftyp", []byte("isom"), be(uint32(512)), []byte("isomiso2avc1mp41"))
 	// The offset of the frames depends on the size of moov, which does not
 	// depend on the offset.
 	moov := movieBox(frames, 0)
@@ -83,8 +84,10 @@ func movieBox(frames [][]byte, offset uint32) []byte {
 		be(uint32(movieW<<16), uint32(movieH<<16)))
 	mdhd := box("mdhd", zeros(12), be(uint32(frameRate), length, uint16(0x55c4), uint16(0)))
 	hdlr := box("hdlr", zeros(8), []byte("vide"), zeros(12), []byte("haul\x00"))
-	sample := box("jpeg", zeros(6), be(uint16(1)), zeros(16), be(uint16(movieW), uint16(movieH), uint32(72<<16), uint32(72<<16), uint32(0), uint16(1)),
-		zeros(32), be(uint16(24), uint16(0xffff)))
+	sps, pps := avcParameters(movieW, movieH)
+	avcC := box("avcC", []byte{1}, sps[1:4], []byte{0xff, 0xe1}, be(uint16(len(sps))), sps, []byte{1}, be(uint16(len(pps))), pps)
+	sample := box("avc1", zeros(6), be(uint16(1)), zeros(16), be(uint16(movieW), uint16(movieH), uint32(72<<16), uint32(72<<16), uint32(0), uint16(1)),
+		zeros(32), be(uint16(24), uint16(0xffff)), avcC)
 	sizes := be(uint32(0), uint32(0), length)
 	for _, f := range frames {
 		sizes = append(sizes, be(uint32(len(f)))...)
@@ -92,6 +95,7 @@ func movieBox(frames [][]byte, offset uint32) []byte {
 	stbl := box("stbl",
 		box("stsd", be(uint32(0), uint32(1)), sample),
 		box("stts", be(uint32(0), uint32(1), length, uint32(1))),
+		box("stss", be(uint32(0), uint32(1), uint32(1))), // only the first frame stands for itself
 		box("stsc", be(uint32(0), uint32(1), uint32(1), length, uint32(1))),
 		box("stsz", sizes),
 		box("stco", be(uint32(0), uint32(1), offset)))

@@ -58,6 +58,22 @@ func (f *File) Thumb() *File {
 	return t
 }
 
+// Stripped is the inline thumbnail of a photo or video, nil for other files:
+// version, height, width, and the scan of a JPEG with the tables of quality 20,
+// which are the ones that clients put in front of it. See
+// core.telegram.org/api/files#stripped-thumbnails.
+func (f *File) Stripped() []byte {
+	const side = 40
+	if f.w == 0 || f.kind != Photo && f.kind != Video {
+		return nil
+	}
+	w, h := f.w*side/max(f.w, f.h), f.h*side/max(f.w, f.h)
+	b := drawJPEG(f.art, w, h, 20)
+	scan := bytes.Index(b, []byte{0xff, 0xda})
+	header := int(binary.BigEndian.Uint16(b[scan+2:]))
+	return append([]byte{1, byte(h), byte(w)}, b[scan+2+header:len(b)-2]...)
+}
+
 // leastPhoto has room for the picture at a low quality.
 const leastPhoto = 24 << 10
 

@@ -98,41 +98,86 @@ func (k *AuthKey) Seal(buf []byte, n int, side Side, padding int, rnd io.Reader)
 	if _, err := io.ReadFull(rnd, plaintext[n:]); err != nil {
 		return nil, 0, fmt.Errorf("crypto: padding: %w", err)
 	}
-	large := k.msgKeyLarge(plaintext, side)
+	messages := [1]ige.Message{{Data: plaintext, Prefix: k.hashPrefix(side)}}
+	m := &messages[0]
+	ige.Hash(messages[:]) // msg_key_large
 	binary.LittleEndian.PutUint64(packet, uint64(k.id))
-	copy(packet[8:PacketHeader], large[8:24])
-	key, iv := k.messageKeys(packet[8:PacketHeader], side)
-	ige.Encrypt(plaintext, plaintext, key[:], iv[:])
-	return packet, binary.LittleEndian.Uint32(large[:4]) | 1<<31, nil
+	copy(packet[8:PacketHeader], m.Sum[8:24])
+	m.Key, m.IV = k.messageKeys(packet[8:PacketHeader], side)
+	ige.Encrypt(messages[:])
+	return packet, binary.LittleEndian.Uint32(m.Sum[:4]) | 1<<31, nil
 }
 
 // Open decrypts a packet from side in place and returns the plaintext with its
 // padding, which aliases packet. msg_key is compared in constant time before
 // a byte of it is looked at. ParseHeader comes next.
 func (k *AuthKey) Open(packet []byte, side Side) (plaintext []byte, err error) {
-	if len(packet) < PacketHeader+16 || (len(packet)-PacketHeader)%16 != 0 {
-		return nil, ErrLength
-	}
-	if int64(binary.LittleEndian.Uint64(packet)) != k.id {
-		return nil, ErrKeyID
-	}
-	msgKey := packet[8:PacketHeader]
-	key, iv := k.messageKeys(msgKey, side)
-	plaintext = packet[PacketHeader:]
-	ige.Decrypt(plaintext, plaintext, key[:], iv[:])
-	large := k.msgKeyLarge(plaintext, side)
-	if subtle.ConstantTimeCompare(large[8:24], msgKey) != 1 {
-		return nil, ErrMsgKey
-	}
-	return plaintext, nil
+	p := [1]Packet{{Bytes: packet}}
+	k.OpenAll(p[:], side)
+	return p[0].Plaintext, p[0].Err
 }
 
-func (k *AuthKey) msgKeyLarge(plaintext []byte, side Side) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(k.value[88+side : 120+side])
-	h.Write(plaintext)
-	h.Sum(sum[:0])
-	return sum
+// A Packet is one of those that OpenAll opens.
+type Packet struct {
+	Bytes []byte
+	// Plaintext and Err are what Open would return.
+	Plaintext []byte
+	Err       error
+}
+
+// openAtOnce is how many packets are opened together. More would bring
+// nothing: see package ige.
+const openAtOnce = 4
+
+// OpenAll opens packets that do not overlap, each as Open does and whatever
+// becomes of the others. Up to four take about a third of the time that they
+// would take one by one, if they are of the same size.
+func (k *AuthKey) OpenAll(packets []Packet, side Side) {
+	for len(packets) > openAtOnce {
+		k.openSome(packets[:openAtOnce], side)
+		packets = packets[openAtOnce:]
+	}
+	k.openSome(packets, side)
+}
+
+func (k *AuthKey) openSome(packets []Packet, side Side) {
+	var messages [openAtOnce]ige.Message
+	var sound [openAtOnce]*Packet // those whose messages these are
+	n := 0
+	for i := range packets {
+		p, m := &packets[i], &messages[n]
+		if p.Plaintext, p.Err = nil, k.checkPacket(p.Bytes); p.Err != nil {
+			continue
+		}
+		m.Data, m.Prefix = p.Bytes[PacketHeader:], k.hashPrefix(side)
+		m.Key, m.IV = k.messageKeys(p.Bytes[8:PacketHeader], side)
+		sound[n] = p
+		n++
+	}
+	ige.Open(messages[:n])
+	for i, p := range sound[:n] {
+		if subtle.ConstantTimeCompare(messages[i].Sum[8:24], p.Bytes[8:PacketHeader]) != 1 {
+			p.Err = ErrMsgKey
+			continue
+		}
+		p.Plaintext = messages[i].Data
+	}
+}
+
+// checkPacket is what can be said before decryption.
+func (k *AuthKey) checkPacket(packet []byte) error {
+	if len(packet) < PacketHeader+16 || (len(packet)-PacketHeader)%16 != 0 {
+		return ErrLength
+	}
+	if int64(binary.LittleEndian.Uint64(packet)) != k.id {
+		return ErrKeyID
+	}
+	return nil
+}
+
+// hashPrefix is what msg_key_large hashes before the plaintext.
+func (k *AuthKey) hashPrefix(side Side) [32]byte {
+	return [32]byte(k.value[88+side : 120+side])
 }
 
 // messageKeys derives AES key and iv of a message, MTProto 2.0.
@@ -155,8 +200,23 @@ func (k *AuthKey) messageKeys(msgKey []byte, side Side) (key, iv [32]byte) {
 }
 
 // IGEEncrypt encrypts src into dst with AES-256-IGE. key and iv have 32
-// bytes; the lengths are equal multiples of 16, and dst may be src.
-func IGEEncrypt(dst, src, key, iv []byte) { ige.Encrypt(dst, src, key, iv) }
+// bytes; the lengths are equal multiples of 16, and dst may be src but must
+// not overlap it otherwise. Anything else panics.
+func IGEEncrypt(dst, src, key, iv []byte) {
+	m := igeMessage(dst, src, key, iv)
+	ige.Encrypt(m[:])
+}
 
 // IGEDecrypt is the inverse of IGEEncrypt.
-func IGEDecrypt(dst, src, key, iv []byte) { ige.Decrypt(dst, src, key, iv) }
+func IGEDecrypt(dst, src, key, iv []byte) {
+	m := igeMessage(dst, src, key, iv)
+	ige.Decrypt(m[:])
+}
+
+func igeMessage(dst, src, key, iv []byte) [1]ige.Message {
+	if len(dst) != len(src) || len(key) != 32 || len(iv) != 32 {
+		panic("crypto: lengths do not fit AES-256-IGE")
+	}
+	copy(dst, src)
+	return [1]ige.Message{{Data: dst, Key: [32]byte(key), IV: [32]byte(iv)}}
+}

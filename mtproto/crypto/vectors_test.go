@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"os"
@@ -201,6 +202,55 @@ func TestOpenRefuses(t *testing.T) {
 	for _, n := range []int{0, 8, 23, 24, 39, len(packet) - 1} {
 		if _, err := counting().Open(bytes.Clone(packet[:n]), side); !errors.Is(err, ErrLength) {
 			t.Errorf("%d bytes: got %v, want %v", n, err, ErrLength)
+		}
+	}
+}
+
+// Packets opened together are opened as each alone; bad ones do not spoil others.
+func TestOpenAll(t *testing.T) {
+	k := counting()
+	seal := func(n int) []byte {
+		buf := make([]byte, SealedSize(n))
+		for i := range n {
+			buf[PacketHeader+i] = byte(i * n)
+		}
+		packet, _, err := k.Seal(buf, n, FromServer, 0, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packet
+	}
+	bad := func(packet []byte, at int) []byte {
+		packet[at] ^= 1
+		return packet
+	}
+	for n := range 10 {
+		var packets []Packet
+		var want []error
+		for i := range n {
+			packet, err := seal(100+i*i*1000), error(nil)
+			switch i % 6 {
+			case 1:
+				packet, err = bad(packet, len(packet)-1), ErrMsgKey
+			case 2:
+				packet, err = bad(packet, 0), ErrKeyID
+			case 4:
+				packet, err = packet[:len(packet)-1], ErrLength
+			}
+			packets, want = append(packets, Packet{Bytes: packet, Plaintext: []byte("old"), Err: io.EOF}), append(want, err)
+		}
+		alone := make([]Packet, n)
+		for i, p := range packets {
+			alone[i].Plaintext, alone[i].Err = k.Open(bytes.Clone(p.Bytes), FromServer)
+		}
+		k.OpenAll(packets, FromServer)
+		for i, p := range packets {
+			if !errors.Is(p.Err, want[i]) || !errors.Is(alone[i].Err, want[i]) || (p.Err != nil) != (want[i] != nil) {
+				t.Errorf("packet %d of %d: got %v together and %v alone, want %v", i, n, p.Err, alone[i].Err, want[i])
+			}
+			if !bytes.Equal(p.Plaintext, alone[i].Plaintext) || (p.Plaintext == nil) != (p.Err != nil) {
+				t.Errorf("packet %d of %d differs from what it is alone", i, n)
+			}
 		}
 	}
 }

@@ -2,11 +2,8 @@ package crypto
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/tghaul/haul/mtproto/internal/ige"
 )
@@ -79,100 +76,6 @@ func SealedSize(n int) int { return PacketHeader + n + minimalPadding(n) }
 
 func minimalPadding(n int) int {
 	return minPadding + (-(n + minPadding) & 15)
-}
-
-// Seal encrypts the n bytes of plaintext (header and body) that stand at
-// buf[PacketHeader:], in place, and returns the packet, a prefix of buf, and
-// its quick-ack token. padding is the number of padding bytes: one that fits,
-// or 0 for as few as possible; buf has room for them. rnd supplies them.
-func (k *AuthKey) Seal(buf []byte, n int, side Side, padding int, rnd io.Reader) (packet []byte, quickAck uint32, err error) {
-	if padding == 0 {
-		padding = minimalPadding(n)
-	}
-	total := n + padding
-	if padding < minPadding || padding > maxPadding || total%16 != 0 || len(buf) < PacketHeader+total {
-		return nil, 0, ErrLength
-	}
-	packet = buf[:PacketHeader+total]
-	plaintext := packet[PacketHeader:]
-	if _, err := io.ReadFull(rnd, plaintext[n:]); err != nil {
-		return nil, 0, fmt.Errorf("crypto: padding: %w", err)
-	}
-	messages := [1]ige.Message{{Data: plaintext, Prefix: k.hashPrefix(side)}}
-	m := &messages[0]
-	ige.Hash(messages[:]) // msg_key_large
-	binary.LittleEndian.PutUint64(packet, uint64(k.id))
-	copy(packet[8:PacketHeader], m.Sum[8:24])
-	m.Key, m.IV = k.messageKeys(packet[8:PacketHeader], side)
-	ige.Encrypt(messages[:])
-	return packet, binary.LittleEndian.Uint32(m.Sum[:4]) | 1<<31, nil
-}
-
-// Open decrypts a packet from side in place and returns the plaintext with its
-// padding, which aliases packet. msg_key is compared in constant time before
-// a byte of it is looked at. ParseHeader comes next.
-func (k *AuthKey) Open(packet []byte, side Side) (plaintext []byte, err error) {
-	p := [1]Packet{{Bytes: packet}}
-	k.OpenAll(p[:], side)
-	return p[0].Plaintext, p[0].Err
-}
-
-// A Packet is one of those that OpenAll opens.
-type Packet struct {
-	Bytes []byte
-	// Plaintext and Err are what Open would return.
-	Plaintext []byte
-	Err       error
-}
-
-// openAtOnce is how many packets are opened together. More would bring
-// nothing: see package ige.
-const openAtOnce = 4
-
-// OpenAll opens packets that do not overlap, each as Open does and whatever
-// becomes of the others. Up to four take about a third of the time that they
-// would take one by one, if they are of the same size.
-func (k *AuthKey) OpenAll(packets []Packet, side Side) {
-	for len(packets) > openAtOnce {
-		k.openSome(packets[:openAtOnce], side)
-		packets = packets[openAtOnce:]
-	}
-	k.openSome(packets, side)
-}
-
-func (k *AuthKey) openSome(packets []Packet, side Side) {
-	var messages [openAtOnce]ige.Message
-	var sound [openAtOnce]*Packet // those whose messages these are
-	n := 0
-	for i := range packets {
-		p, m := &packets[i], &messages[n]
-		if p.Plaintext, p.Err = nil, k.checkPacket(p.Bytes); p.Err != nil {
-			continue
-		}
-		m.Data, m.Prefix = p.Bytes[PacketHeader:], k.hashPrefix(side)
-		m.Key, m.IV = k.messageKeys(p.Bytes[8:PacketHeader], side)
-		sound[n] = p
-		n++
-	}
-	ige.Open(messages[:n])
-	for i, p := range sound[:n] {
-		if subtle.ConstantTimeCompare(messages[i].Sum[8:24], p.Bytes[8:PacketHeader]) != 1 {
-			p.Err = ErrMsgKey
-			continue
-		}
-		p.Plaintext = messages[i].Data
-	}
-}
-
-// checkPacket is what can be said before decryption.
-func (k *AuthKey) checkPacket(packet []byte) error {
-	if len(packet) < PacketHeader+16 || (len(packet)-PacketHeader)%16 != 0 {
-		return ErrLength
-	}
-	if int64(binary.LittleEndian.Uint64(packet)) != k.id {
-		return ErrKeyID
-	}
-	return nil
 }
 
 // hashPrefix is what msg_key_large hashes before the plaintext.

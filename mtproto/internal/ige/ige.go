@@ -76,6 +76,20 @@ const (
 	vaes          // four messages are decrypted and hashed at once
 )
 
+// MaxAtOnce is how many messages are worked on at the same time at most. Four
+// hide nearly all of the time that one waits for itself; more would bring little, for
+// SHA-256 is then at the limit of the one unit of a core that computes it.
+const MaxAtOnce = 4
+
+// AtOnce is how many messages it is worth while to have together: 1 if each is
+// worked on for itself.
+func AtOnce() int {
+	if best == portable {
+		return 1
+	}
+	return MaxAtOnce
+}
+
 // best is the path for this CPU.
 var best = detect()
 

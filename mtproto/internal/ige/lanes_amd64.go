@@ -7,11 +7,6 @@ import (
 	"unsafe"
 )
 
-// maxLanes is how many messages a kernel works on at most. Four hide nearly all
-// of the time that one waits for itself; more bring little, for SHA-256 is
-// then at the limit of the one unit that computes it.
-const maxLanes = 4
-
 // A lane is a message that is being worked on.
 type lane struct {
 	// These the kernels know by their offsets.
@@ -62,10 +57,10 @@ func (op operation) unit() int {
 
 // run works through messages of any lengths, as many at a time as there are lanes.
 func (p path) run(op operation, messages []Message) {
-	var lanes [maxLanes]lane
+	var lanes [MaxAtOnce]lane
 	active := 0
 	for {
-		for active < maxLanes && len(messages) > 0 {
+		for active < MaxAtOnce && len(messages) > 0 {
 			// Not in start: what is stored there is taken to outlive this call.
 			lanes[active] = lane{m: &messages[0], sum: initialSum}
 			if lanes[active].start(op) {
@@ -181,7 +176,7 @@ var initialSum = [8]uint32{
 func (l *lane) first() *byte { return (*byte)(unsafe.Pointer(l)) }
 
 // advance gives the first active lanes a number of turns, at least one.
-func (p path) advance(op operation, lanes *[maxLanes]lane, active, turns int) {
+func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 	for i := range active {
 		l := &lanes[i]
 		if op != hashing {
@@ -196,7 +191,7 @@ func (p path) advance(op operation, lanes *[maxLanes]lane, active, turns int) {
 	} else {
 		// Lanes without a message of their own repeat another's work:
 		// a kernel reads a block of all lanes before it writes one.
-		for i := active; i < maxLanes; i++ {
+		for i := active; i < MaxAtOnce; i++ {
 			lanes[i] = lanes[0]
 		}
 		p.kernel4(op, lanes[0].first(), turns)

@@ -69,12 +69,12 @@ func guarded(t *testing.T, n int, atEnd bool) []byte {
 // No kernel reads or writes beyond a message, whatever its length.
 func TestGuardedMemory(t *testing.T) {
 	for _, atEnd := range []bool{true, false} {
-		memory := make([][]byte, maxLanes)
+		memory := make([][]byte, MaxAtOnce)
 		for i := range memory {
 			memory[i] = guarded(t, 1024, atEnd)
 		}
 		for size := 0; size <= 1024; size += block {
-			for n := 1; n <= maxLanes; n++ {
+			for n := 1; n <= MaxAtOnce; n++ {
 				messages := make([]Message, n)
 				for i := range messages {
 					size := max(0, size-16*i)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 )
 
 // paths are those that this machine can take.
@@ -261,8 +262,9 @@ func FuzzPaths(f *testing.F) {
 	})
 }
 
-// BenchmarkOpen is decryption and hash of one to four messages of 512 KiB, by
-// each path: compare within one run.
+// BenchmarkOpen is decryption and hash of one to four messages of 128 KiB, by
+// each path: compare within one run. Beside the mean it gives the rate of the
+// fastest pass, which other work on the machine hardly changes.
 func BenchmarkOpen(b *testing.B) {
 	benchmark(b, path.open, 1, 2, 3, 4)
 }
@@ -276,7 +278,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func benchmark(b *testing.B, do func(path, []Message), counts ...int) {
-	const size = 512 << 10
+	const size = 128 << 10
 	for _, p := range paths() {
 		for _, n := range counts {
 			b.Run(fmt.Sprintf("%v/%d", p, n), func(b *testing.B) {
@@ -286,9 +288,13 @@ func benchmark(b *testing.B, do func(path, []Message), counts ...int) {
 				}
 				b.SetBytes(int64(n * size))
 				b.ReportAllocs()
+				best := time.Hour
 				for b.Loop() {
+					start := time.Now()
 					do(p, messages)
+					best = min(best, time.Since(start))
 				}
+				b.ReportMetric(float64(n*size)/(1<<20)/best.Seconds(), "best-MiB/s")
 			})
 		}
 	}

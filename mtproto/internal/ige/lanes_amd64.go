@@ -186,8 +186,10 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 			l.hash = unsafe.Pointer(&l.m.Data[l.hashed])
 		}
 	}
-	if active == 1 {
-		lanes[0].kernel1(op, turns)
+	if !p.together(op, active) {
+		for i := range active {
+			lanes[i].kernel1(op, turns)
+		}
 	} else {
 		// Lanes without a message of their own repeat another's work:
 		// a kernel reads a block of all lanes before it writes one.
@@ -206,6 +208,17 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 			l.hashed += turns * op.unit()
 		}
 	}
+}
+
+// together reports whether the kernel for four lanes is faster than that for one.
+// Without VAES two messages are opened as fast one by one, each in one pass;
+// two hashes of four would be for nothing.
+func (p path) together(op operation, active int) bool {
+	switch {
+	case op == hashing, op == opening && p < vaes:
+		return active > 2
+	}
+	return active > 1
 }
 
 func (l *lane) kernel1(op operation, turns int) {

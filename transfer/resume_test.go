@@ -216,8 +216,8 @@ func TestEvents(t *testing.T) {
 		want := map[string]string{
 			"run_started":         "event time direction",
 			"file_started":        "event time id path size dc resumed_bytes",
-			"file_done":           "event time id path size sha256 resumed_bytes",
-			"file_failed":         "event time id path error retryable",
+			"file_done":           "event time id path size sha256 resumed_bytes chat message",
+			"file_failed":         "event time id path error retryable chat message",
 			"reference_refreshed": "event time chat files",
 			"progress": "event time files_done files_failed files_skipped files_known list_done bytes bytes_done " +
 				"bytes_known bytes_second active",

@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test test-browser check lint generate generate-check fuzz interop interop-telethon clean \
+.PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
 	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -43,11 +43,20 @@ $(BIN)/golangci-lint: tools/go.mod tools/go.sum
 generate: ## Go types and the schema table, from the pinned schema
 	cd tl/internal/gen && $(GO) run .
 
-generate-check: ## fails if the committed output is not what the generator writes
+generate-asm: ## the assembly of AES-IGE and SHA-256
+	cd mtproto/internal/ige/_asm && $(GO) run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg ige
+
+GENERATED := tl mtproto/internal/ige
+
+generate-check: ## fails if the committed output is not what the generators write
 	find tl -name '*_gen.go' -delete
-	$(MAKE) generate
-	git diff --exit-code -- tl
-	@test -z "$$(git ls-files --others --exclude-standard tl)" || { git ls-files --others --exclude-standard tl; echo "generated files that are not committed"; exit 1; }
+	rm -f mtproto/internal/ige/kernels_amd64.s mtproto/internal/ige/kernels_amd64.go
+	$(MAKE) generate generate-asm
+	git diff --exit-code -- $(GENERATED)
+	@test -z "$$(git ls-files --others --exclude-standard $(GENERATED))" || { git ls-files --others --exclude-standard $(GENERATED); echo "generated files that are not committed"; exit 1; }
+
+test-purego: ## the cryptography without assembly, as CPUs run it that we have no assembly for
+	$(GO) test -race -shuffle=on -tags purego ./mtproto/crypto ./mtproto/internal/ige
 
 fuzz: ## every fuzz target, FUZZTIME each
 	FUZZTIME=$(FUZZTIME) sh tools/fuzz.sh

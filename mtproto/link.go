@@ -146,7 +146,7 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 	defer acks.Stop()
 	pings := time.NewTicker(s.opts.PingInterval)
 	defer pings.Stop()
-	var p packer
+	p := packer{seal: newRequest[crypto.Sealing]()}
 	flush := false
 	for {
 		if err := s.writeAll(&p, link, key, flush); err != nil {
@@ -267,7 +267,7 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 		if err != nil || n == 0 {
 			return err
 		}
-		packet, _, err := key.Seal(p.buf, n, crypto.FromClient, 0, s.opts.Rand)
+		packet, err := s.opts.Sealer.seal(p.seal, crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
 		if err != nil {
 			return err
 		}
@@ -281,6 +281,7 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 
 // read takes frames apart until the connection ends or one breaks a rule.
 func (s *Session) read(link *transport.Conn, key *crypto.AuthKey) error {
+	open := newRequest[crypto.Packet]()
 	for {
 		var f *frame
 		packet, err := link.ReadFrame(func(n int) []byte {
@@ -289,7 +290,7 @@ func (s *Session) read(link *transport.Conn, key *crypto.AuthKey) error {
 		})
 		if err == nil {
 			s.counts.bytesIn.Add(int64(len(packet)))
-			err = s.receive(packet, f, key)
+			err = s.receive(packet, f, key, open)
 		}
 		if f != nil {
 			f.release()

@@ -72,7 +72,10 @@ type Options struct {
 	Source func() []Endpoint
 	// Routes remember which endpoints work, over all sessions that share them;
 	// nil: the session's own.
-	Routes  *Routes
+	Routes *Routes
+	// Sealer encrypts and decrypts, for all sessions that share it; nil: the
+	// session's own.
+	Sealer  *Sealer
 	Dial    DialFunc     // a net.Dialer if nil
 	Proxy   *proxy.Proxy // nil: none
 	Framing transport.Framing
@@ -160,6 +163,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Routes == nil {
 		o.Routes = new(Routes)
+	}
+	if o.Sealer == nil {
+		o.Sealer = NewSealer()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -23,9 +23,9 @@ import (
 // maxBadSalts in a row mean that salts are not the trouble: the session is renewed.
 const maxBadSalts = 5
 
-// receive handles one packet, which aliases f.
-func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey) error {
-	plaintext, err := key.Open(packet, crypto.FromServer)
+// receive handles one packet, which aliases f. open is the reader's own.
+func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey, open *request[crypto.Packet]) error {
+	plaintext, err := s.opts.Sealer.open(open, key, packet)
 	if err != nil {
 		return violated("%w", err)
 	}

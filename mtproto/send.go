@@ -51,6 +51,7 @@ type packer struct {
 	buf   []byte
 	enc   *tl.Encoder
 	items []item
+	seal  *request[crypto.Sealing]
 }
 
 // An item is one message of a packet under construction.

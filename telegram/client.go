@@ -150,6 +150,7 @@ type Client struct {
 	// qr, of size 1, wakes LoginQR: somebody has accepted the code.
 	qr       chan struct{}
 	routes   *mtproto.Routes
+	sealer   *mtproto.Sealer
 	troubles *troubles
 	// clockTold is set once it was said that the local clock is wrong.
 	clockTold atomic.Bool
@@ -203,6 +204,7 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 		},
 		keep:   newKeeper(cfg.Session, s, cfg.Log),
 		routes: new(mtproto.Routes),
+		sealer: mtproto.NewSealer(),
 		qr:     make(chan struct{}, 1), closing: make(chan struct{}), troubles: newTroubles(),
 	}
 	c.floods.restore(s.Waits)
@@ -275,7 +277,7 @@ func (c *Client) closed() bool {
 func (c *Client) options(dc int, find func() []mtproto.Endpoint) mtproto.Options {
 	shared := c.shared.get(dc)
 	return mtproto.Options{
-		Endpoints: find(), Source: find, Routes: c.routes,
+		Endpoints: find(), Source: find, Routes: c.routes, Sealer: c.sealer,
 		Dial: c.cfg.Dial, Proxy: c.cfg.Proxy, Framing: c.cfg.Framing, Plain: c.cfg.Plain,
 		PublicKeys: c.keys, Key: c.keep.dc(dc).keyState(),
 		OnKey: func(k mtproto.KeyState) {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/tghaul/haul/mtproto/internal/ige"
 )
 
 // bindPrefix is what stands before the inner data of a bind message: 16 random
@@ -36,7 +34,7 @@ func SealBindMessage(perm *AuthKey, msgID int64, inner []byte, rnd io.Reader) ([
 	binary.LittleEndian.PutUint64(out, uint64(perm.id))
 	copy(out[8:], sum[4:20])
 	key, iv := perm.MessageKeysV1(sum[4:20], FromClient)
-	ige.Encrypt(plaintext, plaintext, key[:], iv[:])
+	IGEEncrypt(plaintext, plaintext, key[:], iv[:])
 	return out, nil
 }
 
@@ -51,7 +49,7 @@ func OpenBindMessage(perm *AuthKey, message []byte) (msgID int64, inner []byte, 
 	msgKey := message[8:PacketHeader]
 	key, iv := perm.MessageKeysV1(msgKey, FromClient)
 	plaintext := make([]byte, len(message)-PacketHeader)
-	ige.Decrypt(plaintext, message[PacketHeader:], key[:], iv[:])
+	IGEDecrypt(plaintext, message[PacketHeader:], key[:], iv[:])
 	n := int(int32(binary.LittleEndian.Uint32(plaintext[28:])))
 	if n < 0 || n > len(plaintext)-bindPrefix || len(plaintext)-bindPrefix-n > 15 {
 		return 0, nil, errBind

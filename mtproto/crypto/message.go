@@ -2,11 +2,8 @@ package crypto
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/tghaul/haul/mtproto/internal/ige"
 )
@@ -81,58 +78,9 @@ func minimalPadding(n int) int {
 	return minPadding + (-(n + minPadding) & 15)
 }
 
-// Seal encrypts the n bytes of plaintext (header and body) that stand at
-// buf[PacketHeader:], in place, and returns the packet, a prefix of buf, and
-// its quick-ack token. padding is the number of padding bytes: one that fits,
-// or 0 for as few as possible; buf has room for them. rnd supplies them.
-func (k *AuthKey) Seal(buf []byte, n int, side Side, padding int, rnd io.Reader) (packet []byte, quickAck uint32, err error) {
-	if padding == 0 {
-		padding = minimalPadding(n)
-	}
-	total := n + padding
-	if padding < minPadding || padding > maxPadding || total%16 != 0 || len(buf) < PacketHeader+total {
-		return nil, 0, ErrLength
-	}
-	packet = buf[:PacketHeader+total]
-	plaintext := packet[PacketHeader:]
-	if _, err := io.ReadFull(rnd, plaintext[n:]); err != nil {
-		return nil, 0, fmt.Errorf("crypto: padding: %w", err)
-	}
-	large := k.msgKeyLarge(plaintext, side)
-	binary.LittleEndian.PutUint64(packet, uint64(k.id))
-	copy(packet[8:PacketHeader], large[8:24])
-	key, iv := k.messageKeys(packet[8:PacketHeader], side)
-	ige.Encrypt(plaintext, plaintext, key[:], iv[:])
-	return packet, binary.LittleEndian.Uint32(large[:4]) | 1<<31, nil
-}
-
-// Open decrypts a packet from side in place and returns the plaintext with its
-// padding, which aliases packet. msg_key is compared in constant time before
-// a byte of it is looked at. ParseHeader comes next.
-func (k *AuthKey) Open(packet []byte, side Side) (plaintext []byte, err error) {
-	if len(packet) < PacketHeader+16 || (len(packet)-PacketHeader)%16 != 0 {
-		return nil, ErrLength
-	}
-	if int64(binary.LittleEndian.Uint64(packet)) != k.id {
-		return nil, ErrKeyID
-	}
-	msgKey := packet[8:PacketHeader]
-	key, iv := k.messageKeys(msgKey, side)
-	plaintext = packet[PacketHeader:]
-	ige.Decrypt(plaintext, plaintext, key[:], iv[:])
-	large := k.msgKeyLarge(plaintext, side)
-	if subtle.ConstantTimeCompare(large[8:24], msgKey) != 1 {
-		return nil, ErrMsgKey
-	}
-	return plaintext, nil
-}
-
-func (k *AuthKey) msgKeyLarge(plaintext []byte, side Side) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(k.value[88+side : 120+side])
-	h.Write(plaintext)
-	h.Sum(sum[:0])
-	return sum
+// hashPrefix is what msg_key_large hashes before the plaintext.
+func (k *AuthKey) hashPrefix(side Side) [32]byte {
+	return [32]byte(k.value[88+side : 120+side])
 }
 
 // messageKeys derives AES key and iv of a message, MTProto 2.0.
@@ -155,8 +103,23 @@ func (k *AuthKey) messageKeys(msgKey []byte, side Side) (key, iv [32]byte) {
 }
 
 // IGEEncrypt encrypts src into dst with AES-256-IGE. key and iv have 32
-// bytes; the lengths are equal multiples of 16, and dst may be src.
-func IGEEncrypt(dst, src, key, iv []byte) { ige.Encrypt(dst, src, key, iv) }
+// bytes; the lengths are equal multiples of 16, and dst may be src but must
+// not overlap it otherwise. Anything else panics.
+func IGEEncrypt(dst, src, key, iv []byte) {
+	m := igeMessage(dst, src, key, iv)
+	ige.Encrypt(m[:])
+}
 
 // IGEDecrypt is the inverse of IGEEncrypt.
-func IGEDecrypt(dst, src, key, iv []byte) { ige.Decrypt(dst, src, key, iv) }
+func IGEDecrypt(dst, src, key, iv []byte) {
+	m := igeMessage(dst, src, key, iv)
+	ige.Decrypt(m[:])
+}
+
+func igeMessage(dst, src, key, iv []byte) [1]ige.Message {
+	if len(dst) != len(src) || len(key) != 32 || len(iv) != 32 {
+		panic("crypto: lengths do not fit AES-256-IGE")
+	}
+	copy(dst, src)
+	return [1]ige.Message{{Data: dst, Key: [32]byte(key), IV: [32]byte(iv)}}
+}

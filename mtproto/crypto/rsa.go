@@ -15,7 +15,6 @@ import (
 	"math/big"
 	"slices"
 
-	"github.com/tghaul/haul/mtproto/internal/ige"
 	"github.com/tghaul/haul/tl"
 )
 
@@ -107,7 +106,7 @@ func (k *PublicKey) encryptPadded(padded *[paddedSize]byte, temp *[32]byte) ([]b
 	sum := sha256.Sum256(append(temp[:len(temp):len(temp)], padded[:]...))
 	copy(body[paddedSize:], sum[:])
 	var iv [32]byte
-	ige.Encrypt(body, body, temp[:], iv[:])
+	IGEEncrypt(body, body, temp[:], iv[:])
 	sum = sha256.Sum256(body)
 	subtle.XORBytes(x[:32], temp[:], sum[:])
 	num := new(big.Int).SetBytes(x[:])
@@ -130,7 +129,7 @@ func DecryptPad(priv *rsa.PrivateKey, encrypted []byte) ([]byte, error) {
 	sum := sha256.Sum256(body)
 	var temp, iv [32]byte
 	subtle.XORBytes(temp[:], x[:32], sum[:])
-	ige.Decrypt(body, body, temp[:], iv[:])
+	IGEDecrypt(body, body, temp[:], iv[:])
 	padded := body[:paddedSize]
 	slices.Reverse(padded)
 	sum = sha256.Sum256(append(temp[:], padded...))

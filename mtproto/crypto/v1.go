@@ -3,8 +3,6 @@ package crypto
 import (
 	"bytes"
 	"crypto/sha1"
-
-	"github.com/tghaul/haul/mtproto/internal/ige"
 )
 
 // MessageKeysV1 derives AES key and iv of a message as MTProto 1.0 did. It
@@ -33,6 +31,6 @@ func (k *AuthKey) MessageKeysV1(msgKey []byte, side Side) (key, iv [32]byte) {
 func (k *AuthKey) DecryptV1(src, msgKey []byte, side Side) []byte {
 	key, iv := k.MessageKeysV1(msgKey, side)
 	dst := make([]byte, len(src))
-	ige.Decrypt(dst, src, key[:], iv[:])
+	IGEDecrypt(dst, src, key[:], iv[:])
 	return dst
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"os"
@@ -202,6 +203,109 @@ func TestOpenRefuses(t *testing.T) {
 		if _, err := counting().Open(bytes.Clone(packet[:n]), side); !errors.Is(err, ErrLength) {
 			t.Errorf("%d bytes: got %v, want %v", n, err, ErrLength)
 		}
+	}
+}
+
+// Packets opened together are opened as each alone; bad ones do not spoil others.
+func TestOpenAll(t *testing.T) {
+	k := counting()
+	seal := func(n int) []byte {
+		buf := make([]byte, SealedSize(n))
+		for i := range n {
+			buf[PacketHeader+i] = byte(i * n)
+		}
+		packet, _, err := k.Seal(buf, n, FromServer, 0, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packet
+	}
+	bad := func(packet []byte, at int) []byte {
+		packet[at] ^= 1
+		return packet
+	}
+	for n := range 10 {
+		var packets []Packet
+		var want []error
+		for i := range n {
+			packet, err := seal(100+i*i*1000), error(nil)
+			switch i % 6 {
+			case 1:
+				packet, err = bad(packet, len(packet)-1), ErrMsgKey
+			case 2:
+				packet, err = bad(packet, 0), ErrKeyID
+			case 4:
+				packet, err = packet[:len(packet)-1], ErrLength
+			}
+			packets, want = append(packets, Packet{Key: k, Bytes: packet, Plaintext: []byte("old"), Err: io.EOF}), append(want, err)
+		}
+		alone := make([]Packet, n)
+		for i, p := range packets {
+			alone[i].Plaintext, alone[i].Err = k.Open(bytes.Clone(p.Bytes), FromServer)
+		}
+		OpenAll(packets, FromServer)
+		for i, p := range packets {
+			if !errors.Is(p.Err, want[i]) || !errors.Is(alone[i].Err, want[i]) || (p.Err != nil) != (want[i] != nil) {
+				t.Errorf("packet %d of %d: got %v together and %v alone, want %v", i, n, p.Err, alone[i].Err, want[i])
+			}
+			if !bytes.Equal(p.Plaintext, alone[i].Plaintext) || (p.Plaintext == nil) != (p.Err != nil) {
+				t.Errorf("packet %d of %d differs from what it is alone", i, n)
+			}
+		}
+	}
+}
+
+// Packets sealed together are sealed as each alone.
+func TestSealAll(t *testing.T) {
+	k := counting()
+	zero := func() io.Reader { return bytes.NewReader(make([]byte, maxPadding)) }
+	for n := range 10 {
+		var together, alone []Sealing
+		for i := range n {
+			size := 32 + i*i*1000
+			s := Sealing{Key: k, N: size, Rand: zero(), Packet: []byte("old"), Err: io.EOF}
+			s.Buf = bytes.Repeat([]byte{byte(i)}, SealedSize(size))
+			var want error
+			switch i % 5 {
+			case 1:
+				s.Buf, want = s.Buf[:len(s.Buf)-1], ErrLength
+			case 3:
+				s.Rand, want = bytes.NewReader(nil), io.EOF
+			}
+			one := Sealing{Buf: bytes.Clone(s.Buf)}
+			one.Packet, one.QuickAck, one.Err = k.Seal(one.Buf, size, FromClient, 0, zero())
+			if want != nil {
+				one = Sealing{Err: want}
+			}
+			together, alone = append(together, s), append(alone, one)
+		}
+		SealAll(together, FromClient)
+		for i, s := range together {
+			a := alone[i]
+			if !errors.Is(s.Err, a.Err) || s.QuickAck != a.QuickAck || !bytes.Equal(s.Packet, a.Packet) || (s.Packet == nil) != (s.Err != nil) {
+				t.Errorf("packet %d of %d differs from what it is alone: %v, want %v", i, n, s.Err, a.Err)
+			}
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	if AtOnce() == 1 {
+		t.Skip("crypto/aes allocates a cipher for each key")
+	}
+	k := counting()
+	buf := make([]byte, SealedSize(5000))
+	n := testing.AllocsPerRun(100, func() {
+		packet, _, err := k.Seal(buf, 5000, FromServer, 0, rand.Reader)
+		if err == nil {
+			_, err = k.Open(packet, FromServer)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("sealing and opening allocate %v times", n)
 	}
 }
 

@@ -1,62 +1,98 @@
 // Package ige is AES in Infinite Garble Extension mode, the cipher mode of
-// MTProto. See core.telegram.org/mtproto/description and the paper it names.
+// MTProto, together with the SHA-256 that MTProto 2.0 takes over the plaintext.
+// See core.telegram.org/mtproto/description and the paper it names.
 //
-// Both directions chain through the plaintext, so one message is serial work.
+// Both directions chain through the plaintext and so does the hash: one message
+// is serial work, in which most of a CPU idles. So the assembly hashes while
+// it decrypts, and works on up to four messages at once. Which instructions
+// the CPU has is found out at start; with the build tag purego, and elsewhere
+// than on amd64, the standard library does the work.
 package ige
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
-	"crypto/subtle"
 )
 
 const block = aes.BlockSize
 
-// Encrypt encrypts src into dst, which may be the same slice but must not
-// overlap it otherwise. len(src) is a multiple of 16, dst is as long, key is an
-// AES key, iv has 32 bytes: anything else panics.
-func Encrypt(dst, src, key, iv []byte) {
-	c := check(dst, src, key, iv)
-	var prevOut, prevIn, in [block]byte
-	copy(prevOut[:], iv[:block])
-	copy(prevIn[:], iv[block:])
-	for i := 0; i < len(src); i += block {
-		copy(in[:], src[i:])
-		out := dst[i : i+block]
-		subtle.XORBytes(out, in[:], prevOut[:])
-		c.Encrypt(out, out)
-		subtle.XORBytes(out, out, prevIn[:])
-		copy(prevOut[:], out)
-		prevIn = in
+// A Message is what Open, Hash and Encrypt work on. Each belongs to the
+// callee for the length of the call.
+type Message struct {
+	// Data is encrypted or decrypted in place. Its length is a multiple of 16,
+	// anything else panics.
+	Data []byte
+	// Key is an AES-256 key.
+	Key [32]byte
+	// IV is the block before the first of the ciphertext, then of the plaintext.
+	IV [32]byte
+	// Prefix is what the hash takes before the plaintext.
+	Prefix [32]byte
+	// Sum is the SHA-256 of Prefix and plaintext: msg_key_large of MTProto 2.0.
+	Sum [32]byte
+}
+
+// Open decrypts messages and sets their Sum. Several at once take less time
+// than one after the other; their lengths may differ, their memory must not
+// overlap. It may be called from several goroutines.
+func Open(messages []Message) {
+	checkLengths(messages)
+	best.open(messages)
+}
+
+// Hash sets the Sum of messages whose Data is plaintext, and leaves Data alone.
+func Hash(messages []Message) {
+	checkLengths(messages)
+	best.hash(messages)
+}
+
+// Encrypt encrypts messages; it neither uses nor sets their Sum. Of several,
+// the same holds as in Open.
+func Encrypt(messages []Message) {
+	checkLengths(messages)
+	best.encrypt(messages)
+}
+
+// Decrypt is the inverse of Encrypt: Open without the hash.
+func Decrypt(messages []Message) {
+	checkLengths(messages)
+	best.decrypt(messages)
+}
+
+func checkLengths(messages []Message) {
+	for i := range messages {
+		if len(messages[i].Data)%block != 0 {
+			panic("ige: length is no multiple of 16")
+		}
 	}
 }
 
-// Decrypt decrypts src into dst, under the same conditions as Encrypt.
-func Decrypt(dst, src, key, iv []byte) {
-	c := check(dst, src, key, iv)
-	var prevIn, prevOut, in [block]byte
-	copy(prevIn[:], iv[:block])
-	copy(prevOut[:], iv[block:])
-	for i := 0; i < len(src); i += block {
-		copy(in[:], src[i:])
-		out := dst[i : i+block]
-		subtle.XORBytes(out, in[:], prevOut[:])
-		c.Decrypt(out, out)
-		subtle.XORBytes(out, out, prevIn[:])
-		copy(prevOut[:], out)
-		prevIn = in
+// A path is a way to do the work. Each includes those before it.
+type path int
+
+const (
+	portable path = iota
+	aesNI         // AES in assembly, for up to four messages at once
+	shaNI         // and SHA-256, while one message is decrypted, or four at once
+	vaes          // four messages are decrypted and hashed at once
+)
+
+// MaxAtOnce is how many messages are worked on at the same time at most. Four
+// hide nearly all of the time that one waits for itself; more would bring little, for
+// SHA-256 is then at the limit of the one unit of a core that computes it.
+const MaxAtOnce = 4
+
+// AtOnce is how many messages it is worth while to have together: 1 if each is
+// worked on for itself.
+func AtOnce() int {
+	if best == portable {
+		return 1
 	}
+	return MaxAtOnce
 }
 
-func check(dst, src, key, iv []byte) cipher.Block {
-	c, err := aes.NewCipher(key)
-	switch {
-	case err != nil:
-		panic("ige: " + err.Error())
-	case len(iv) != 2*block:
-		panic("ige: iv is not 32 bytes")
-	case len(src)%block != 0 || len(dst) != len(src):
-		panic("ige: lengths differ or are no multiple of 16")
-	}
-	return c
+// best is the path for this CPU.
+var best = detect()
+
+func (p path) String() string {
+	return [...]string{"portable", "aesni", "shani", "vaes"}[p]
 }

@@ -1,0 +1,253 @@
+//go:build !purego
+
+package ige
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// A lane is a message that is being worked on.
+type lane struct {
+	// These the kernels know by their offsets.
+
+	cipher unsafe.Pointer // the next block of AES
+	hash   unsafe.Pointer // the next block of SHA-256
+	chain  [2][block]byte // output, then input of the AES block before
+	sum    [8]uint32      // SHA-256's state f, e, b, a, h, g, d, c
+	keys   [15 * block]byte
+
+	m *Message
+	// ciphered bytes of m.Data are encrypted or decrypted, hashed ones are in sum.
+	// Invariant when opening: hashed <= ciphered.
+	ciphered, hashed int
+}
+
+// The offsets that _asm/main.go has. Another layout does not compile.
+var _ = [1]struct{}{}[unsafe.Offsetof(lane{}.hash)-8|unsafe.Offsetof(lane{}.chain)-16|
+	unsafe.Offsetof(lane{}.sum)-48|unsafe.Offsetof(lane{}.keys)-80|unsafe.Sizeof(lane{})-344]
+
+// An operation is what is done to messages.
+type operation int
+
+const (
+	encrypting operation = iota
+	decrypting
+	hashing
+	opening
+)
+
+const (
+	hashBlock = 64
+	prefixLen = 32
+	// A block of the hash straddles the data by half its length, since the
+	// prefix is half as long. While opening it also stays a block behind the
+	// decryption: what is hashed in one turn was decrypted in an earlier one.
+	firstHashed = hashBlock - prefixLen
+	opened      = firstHashed + hashBlock
+)
+
+// unit is how many bytes of each message a kernel takes in a turn.
+func (op operation) unit() int {
+	if op == encrypting || op == decrypting {
+		return block
+	}
+	return hashBlock
+}
+
+// run works through messages of any lengths, as many at a time as there are lanes.
+func (p path) run(op operation, messages []Message) {
+	var lanes [MaxAtOnce]lane
+	active := 0
+	for {
+		for active < MaxAtOnce && len(messages) > 0 {
+			// Not in start: what is stored there is taken to outlive this call.
+			lanes[active] = lane{m: &messages[0], sum: initialSum}
+			if lanes[active].start(op) {
+				active++
+			}
+			messages = messages[1:]
+		}
+		if active == 0 {
+			return
+		}
+		turns := sliceBytes / op.unit()
+		for i := range active {
+			turns = min(turns, lanes[i].turns(op))
+		}
+		p.advance(op, &lanes, active, turns)
+		for i := active - 1; i >= 0; i-- {
+			if lanes[i].turns(op) == 0 {
+				lanes[i].finish(op)
+				active--
+				lanes[i] = lanes[active]
+			}
+		}
+	}
+}
+
+// start does what comes before the kernel's turns. A message that is too short
+// to have any is done: then it returns false.
+func (l *lane) start(op operation) bool {
+	m := l.m
+	switch op {
+	case encrypting:
+		expandEncrypt(&l.keys, &m.Key)
+		l.chain = [2][block]byte{[block]byte(m.IV[:block]), [block]byte(m.IV[block:])}
+	case decrypting, opening:
+		expandDecrypt(&l.keys, &m.Key)
+		l.chain = [2][block]byte{[block]byte(m.IV[block:]), [block]byte(m.IV[:block])}
+	case hashing:
+	}
+	if op == opening {
+		l.decrypt(min(opened, len(m.Data)))
+	}
+	if (op == opening || op == hashing) && len(m.Data) >= firstHashed {
+		var first [hashBlock]byte
+		copy(first[:], m.Prefix[:])
+		copy(first[prefixLen:], m.Data)
+		l.update(first[:])
+		l.hashed = firstHashed
+	}
+	if l.turns(op) > 0 {
+		return true
+	}
+	l.finish(op)
+	return false
+}
+
+// turns is how many the kernel can take.
+func (l *lane) turns(op operation) int {
+	if op == hashing {
+		return (len(l.m.Data) - l.hashed) / hashBlock
+	}
+	return (len(l.m.Data) - l.ciphered) / op.unit()
+}
+
+// finish does what comes after the kernel's turns: less than 64 bytes of the
+// cipher, and the padding of the hash.
+func (l *lane) finish(op operation) {
+	if op == opening {
+		l.decrypt(len(l.m.Data) - l.ciphered)
+	}
+	if op == opening || op == hashing {
+		l.finishSum()
+	}
+}
+
+// decrypt decrypts the next n bytes.
+func (l *lane) decrypt(n int) {
+	if n == 0 {
+		return
+	}
+	l.cipher = unsafe.Pointer(&l.m.Data[l.ciphered])
+	decrypt1(l.first(), n/block)
+	l.ciphered += n
+}
+
+// update takes whole blocks into the hash.
+func (l *lane) update(b []byte) {
+	hash1(l.first(), unsafe.SliceData(b), len(b)/hashBlock)
+}
+
+// finishSum hashes what is left, with the padding of FIPS 180-4, 5.1.1.
+func (l *lane) finishSum() {
+	var tail [3 * hashBlock]byte
+	n := 0
+	if l.hashed == 0 {
+		n = copy(tail[:], l.m.Prefix[:])
+	}
+	n += copy(tail[n:], l.m.Data[l.hashed:])
+	tail[n] = 0x80
+	end := (n + 1 + 8 + hashBlock - 1) / hashBlock * hashBlock
+	binary.BigEndian.PutUint64(tail[end-8:], 8*uint64(prefixLen+len(l.m.Data)))
+	l.update(tail[:end])
+	for i, from := range [8]int{3, 2, 7, 6, 1, 0, 5, 4} {
+		binary.BigEndian.PutUint32(l.m.Sum[4*i:], l.sum[from])
+	}
+}
+
+// initialSum is SHA-256's initial state, FIPS 180-4, 5.3.3, in a lane's order.
+var initialSum = [8]uint32{
+	0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667,
+	0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372,
+}
+
+func (l *lane) first() *byte { return (*byte)(unsafe.Pointer(l)) }
+
+// advance gives the first active lanes a number of turns, at least one.
+func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
+	for i := range active {
+		l := &lanes[i]
+		if op != hashing {
+			l.cipher = unsafe.Pointer(&l.m.Data[l.ciphered])
+		}
+		if op == hashing || op == opening {
+			l.hash = unsafe.Pointer(&l.m.Data[l.hashed])
+		}
+	}
+	if !p.together(op, active) {
+		for i := range active {
+			lanes[i].kernel1(op, turns)
+		}
+	} else {
+		// Lanes without a message of their own repeat another's work:
+		// a kernel reads a block of all lanes before it writes one.
+		for i := active; i < MaxAtOnce; i++ {
+			lanes[i] = lanes[0]
+		}
+		p.kernel4(op, lanes[0].first(), turns)
+	}
+	for i := range active {
+		l := &lanes[i]
+		l.cipher, l.hash = nil, nil
+		if op != hashing {
+			l.ciphered += turns * op.unit()
+		}
+		if op == hashing || op == opening {
+			l.hashed += turns * op.unit()
+		}
+	}
+}
+
+// together reports whether the kernel for four lanes is faster than that for one.
+// Without VAES two messages are opened as fast one by one, each in one pass;
+// two hashes of four would be for nothing.
+func (p path) together(op operation, active int) bool {
+	switch {
+	case op == hashing, op == opening && p < vaes:
+		return active > 2
+	}
+	return active > 1
+}
+
+func (l *lane) kernel1(op operation, turns int) {
+	switch op {
+	case encrypting:
+		encrypt1(l.first(), turns)
+	case decrypting:
+		decrypt1(l.first(), turns)
+	case hashing:
+		hash1(l.first(), (*byte)(l.hash), turns)
+	case opening:
+		open1(l.first(), turns)
+	}
+}
+
+func (p path) kernel4(op operation, lanes *byte, turns int) {
+	switch op {
+	case encrypting:
+		encrypt4(lanes, turns)
+	case decrypting:
+		decrypt4(lanes, turns)
+	case hashing:
+		hash4(lanes, turns)
+	case opening:
+		if p >= vaes {
+			open4(lanes, turns)
+			return
+		}
+		decrypt4(lanes, turns*hashBlock/block)
+		hash4(lanes, turns)
+	}
+}

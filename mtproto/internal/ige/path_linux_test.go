@@ -1,0 +1,95 @@
+//go:build amd64 && !purego
+
+package ige
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What the kernel says about the CPU decides the path, too: a machine that has the
+// instructions must not fall back silently, nor take a path that it has not.
+func TestDetect(t *testing.T) {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip(err)
+	}
+	line := regexp.MustCompile(`(?m)^flags\s*:(.*)$`).FindStringSubmatch(string(info))
+	if line == nil {
+		t.Skip("no flags in /proc/cpuinfo")
+	}
+	flags := strings.Fields(line[1])
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(flags, name) })
+	}
+	want := portable
+	switch {
+	case has("aes", "sha_ni", "ssse3", "vaes", "avx512f", "avx512vl"):
+		want = vaes
+	case has("aes", "sha_ni", "ssse3"):
+		want = shaNI
+	case has("aes"):
+		want = aesNI
+	}
+	if best != want {
+		t.Errorf("got %v, want %v: flags %v", best, want, flags)
+	}
+}
+
+// guarded is n bytes that end where memory ends (or begin where it begins):
+// whoever reads or writes beyond them crashes.
+func guarded(t *testing.T, n int, atEnd bool) []byte {
+	t.Helper()
+	page := os.Getpagesize()
+	size := (n + page - 1) / page * page
+	b, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Munmap(b); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, guard := range [][]byte{b[:page], b[page+size:]} {
+		if err := syscall.Mprotect(guard, syscall.PROT_NONE); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if atEnd {
+		return b[page+size-n : page+size]
+	}
+	return b[page : page+n]
+}
+
+// No kernel reads or writes beyond a message, whatever its length.
+func TestGuardedMemory(t *testing.T) {
+	for _, atEnd := range []bool{true, false} {
+		memory := make([][]byte, MaxAtOnce)
+		for i := range memory {
+			memory[i] = guarded(t, 1024, atEnd)
+		}
+		for size := 0; size <= 1024; size += block {
+			for n := 1; n <= MaxAtOnce; n++ {
+				messages := make([]Message, n)
+				for i := range messages {
+					size := max(0, size-16*i)
+					messages[i] = Message{Data: memory[i][:size]}
+					if atEnd {
+						messages[i].Data = memory[i][1024-size:]
+					}
+				}
+				for _, p := range paths() {
+					p.encrypt(messages)
+					p.decrypt(messages)
+					p.hash(messages)
+					p.open(messages)
+				}
+			}
+		}
+	}
+}

@@ -139,13 +139,13 @@ func (g *gate) learned(kind int, now time.Time) Learned {
 	return l
 }
 
-// Learned returns what is known of the server's limits, and of waits that seem
-// to follow none.
+// Learned returns what is known of the limits of the scopes that have been used:
+// of the others nothing has been learned since they were recalled.
 func (c *Core) Learned() []Learned {
 	var all []Learned
 	for _, g := range c.gates {
 		for kind := range g.governors {
-			if gov := &g.governors[kind]; gov.phase != free || gov.cap > 0 || gov.lessons > 0 {
+			if gov := &g.governors[kind]; g.seq > 0 && (gov.phase != free || gov.cap > 0 || gov.lessons > 0) {
 				all = append(all, g.learned(kind, c.now))
 			}
 		}

@@ -91,7 +91,8 @@ func (r *run) record(l scheduler.Learned, now time.Time) {
 }
 
 // recordLimits has what is known of the limits recorded at the end of a run:
-// paces rise without a word from the server.
+// paces rise without a word from the server. Those that the run has not used
+// are left to others, who may be using them.
 func (r *run) recordLimits() {
 	now := time.Now()
 	for _, l := range r.core.Learned() {

@@ -9,9 +9,10 @@ import (
 // random, and then every pace is refused sooner or later: a governor that
 // believed each refusal would only get slower, and never find out that it need
 // not. What tells the two apart is that under a rule a slower pace always gets
-// more requests through before it is refused, or as many. So refusals that come
-// after far fewer requests than an earlier one, although the pace was no
-// faster, are odd.
+// more requests through before it is refused, or as many, and one that is slow
+// enough is never refused. So refusals that come after far fewer requests than an
+// earlier one, although the pace was no faster, are odd, and so are those of a
+// pace slower than what got through before.
 //
 // After a few odd ones the governor doubts its rate. It sends without a pace
 // and looks how much gets through, waits included, over several spans: no rule
@@ -34,9 +35,10 @@ type doubt struct {
 }
 
 const (
-	maxOdd      = 4    // odd refusals until there is doubt
+	maxOdd      = 3    // odd refusals until there is doubt
 	fewer       = 0.6  // of the requests of an earlier span: that is odd
 	noFaster    = 1.02 // than an earlier pace
+	below       = 0.95 // of a rate that is sure
 	doubtSpans  = 4    // that are compared
 	doubtGain   = 1.1  // what has to get through, over the rate in doubt
 	doubtSpread = 0.35 // spread of the requests of spans below which a rule gives them
@@ -69,8 +71,9 @@ type peak struct {
 	pause float64 // seconds before and in it without requests: what may have been saved up
 }
 
-// isOdd reports whether a span was refused although an earlier one, no slower,
-// was let through far more. The span is remembered.
+// isOdd reports whether no rule explains that a span ended: an earlier one, no
+// slower, was let through far more, or its pace was below a rate that has been
+// let through from one refusal to another. The span is remembered.
 func (g *governor) isOdd(s span) (odd bool) {
 	if g.pause == 0 { // the first of all
 		return false
@@ -79,7 +82,11 @@ func (g *governor) isOdd(s span) (odd bool) {
 	for _, o := range g.peaks {
 		odd = odd || p.pace < noFaster*o.pace && p.n < fewer*o.n*min(1, p.pause/o.pause)
 	}
+	odd = odd || p.pace < below*g.sure
 	g.peaks = keepLast(append(g.peaks, p))
+	if s.n >= enoughToTell {
+		g.sure = max(g.sure, s.n/(s.active+max(g.pause, s.seconds-s.active)))
+	}
 	return odd
 }
 
@@ -107,7 +114,7 @@ func (g *governor) compare(at float64, s span) {
 	case d.spans < doubtSpans:
 		return
 	}
-	g.odd = 0
+	g.odd, g.sure = 0, 0
 	switch mean := (span{n: d.n / doubtSpans, active: s.active, seconds: d.seconds / doubtSpans}); {
 	case !more:
 		g.between(min(max(d.n, 1)/d.seconds, g.low), g.low)

@@ -77,6 +77,7 @@ type governor struct {
 	odd     int     // those among them that no rate explains
 	pause   float64 // seconds in which nothing could be sent: the last wait, and between runs since
 	peaks   []peak  // the last few
+	sure    float64 // the greatest rate of a span, waits included: no more than the limit, if there is one
 	doubt   doubt
 }
 
@@ -147,9 +148,12 @@ const (
 	enoughToTell = 8    // requests between two refusals that make a rate
 	farProbe     = 2    // over a recalled rate: what was tried there has had more than was saved up
 	maxStrikes   = 3
-	roundedUp    = 1.3  // seconds by which a wait may last too long, with the way of the answer
-	lowest       = 0.6  // share of a pace that was held below which no estimate is believed
-	precise      = 0.03 // share by which a measured rate may be off to be held
+	// refusals after which a recalled rate that is refused again is lowered to
+	// one that no limit can refuse, to see whether there is a limit.
+	enoughLessons = 4
+	roundedUp     = 1.3  // seconds by which a wait may last too long, with the way of the answer
+	lowest        = 0.6  // share of a pace that was held below which no estimate is believed
+	precise       = 0.03 // share by which a measured rate may be off to be held
 )
 
 // ready is when the next request may go as far as the pace and the waits are
@@ -419,7 +423,11 @@ func (g *governor) ease(m mark, at float64, s span) {
 			return
 		}
 	}
-	g.settle(0.96 * at)
+	lower := 0.96 * at
+	if sure := g.sure; g.recalled && g.lessons >= enoughLessons && sure > lowest*at {
+		lower = min(lower, below*caution*sure)
+	}
+	g.settle(lower)
 }
 
 // narrow draws the bounds of the search together after a refusal at a pace.

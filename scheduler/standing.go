@@ -25,8 +25,9 @@ type Standing struct {
 	Seconds float64 `json:"seconds,omitempty"` // the same, with the time between runs
 	Pause   float64 `json:"pause,omitempty"`   // seconds of the wait, and between runs
 
-	Peak  Peak  `json:"peak,omitzero"`
-	Doubt Doubt `json:"doubt,omitzero"`
+	Sure  float64 `json:"sure,omitempty"` // requests a second from one wait to another, at most
+	Peak  Peak    `json:"peak,omitzero"`
+	Doubt Doubt   `json:"doubt,omitzero"`
 }
 
 // A Peak is a span between two waits that has let through many requests.
@@ -64,7 +65,7 @@ func (g *governor) standing(last mark) Standing {
 	d := g.doubt
 	s := Standing{
 		Phase: phaseNames[g.phase], Low: g.low, High: g.high, Savings: g.savings, Step: g.step, Base: g.base,
-		Hold: g.hold, Held: g.aged, Lessons: g.lessons, Odd: g.odd,
+		Hold: g.hold, Held: g.aged, Lessons: g.lessons, Odd: g.odd, Sure: g.sure,
 		Passed: g.carry.n, Active: g.carry.active, Seconds: g.carry.seconds, Pause: g.pause,
 		Doubt: Doubt{d.n, d.squares, d.seconds, d.spans, d.brief, d.skip},
 	}
@@ -105,7 +106,7 @@ func (g *governor) resume(now time.Time, l Learned, age time.Duration) {
 	s := l.Standing
 	g.low, g.high, g.savings, g.step, g.base = s.Low, s.High, s.Savings, s.Step, s.Base
 	g.hold, g.aged, g.lessons, g.odd = max(s.Hold, firstHold), max(s.Held, 0)+age, s.Lessons, s.Odd
-	g.recalled, g.idle = true, now
+	g.recalled, g.idle, g.sure = true, now, s.Sure
 	if g.lessons > 0 {
 		g.pause = s.Pause + age.Seconds()
 	}

@@ -25,7 +25,7 @@ func TestStandingGoesOn(t *testing.T) {
 	for p := range phaseNames {
 		s := Standing{
 			Phase: phaseNames[p], Low: 4, High: 6, Savings: 9, Step: 0.06, Base: 3, Hold: 9 * time.Minute, Held: time.Minute,
-			Lessons: 5, Odd: 2, Passed: 70, Active: 20, Seconds: 30, Pause: 12, Peak: Peak{80, 5, 5},
+			Lessons: 5, Odd: 2, Sure: 3, Passed: 70, Active: 20, Seconds: 30, Pause: 12, Peak: Peak{80, 5, 5},
 			Doubt: Doubt{Requests: 40, Squares: 900, Seconds: 30, Spans: 2, Brief: true},
 		}
 		rate := s.Low

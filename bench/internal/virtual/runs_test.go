@@ -61,6 +61,19 @@ func TestOddWaits(t *testing.T) {
 	}
 }
 
+// TestOddWaitsInLegs: the same for runs of seconds, most of which meet no wait
+// at all. It takes longer, since so little is known of each.
+func TestOddWaitsInLegs(t *testing.T) {
+	line := Network{RTT: 50 * time.Millisecond, Service: 50 * time.Millisecond, DCRate: 8 << 20}
+	plan := Plan{Runs: 400, Least: time.Second, Most: 12 * time.Second, Pause: 3 * time.Second, Odd: Odd{0.01, 2 * time.Second}}
+	for _, seed := range []uint64{0, 4} {
+		runs := HaulRuns(line, nil, plan, scheduler.Config{Connections: 4}, seed)
+		if got := perSecond(runs[plan.Runs/2:]); got < 6 {
+			t.Errorf("seed %d: %.2f parts a second in the second half; the line gives 8", seed, got)
+		}
+	}
+}
+
 // TestRulesOverRuns: a limit that is real is kept to right after a restart, and
 // many short runs do not meet more waits than one long run.
 func TestRulesOverRuns(t *testing.T) {

@@ -84,8 +84,8 @@ func (g *governor) isOdd(s span) (odd bool) {
 	}
 	odd = odd || p.pace < below*g.sure
 	g.peaks = keepLast(append(g.peaks, p))
-	if s.n >= enoughToTell {
-		g.sure = max(g.sure, s.n/(s.active+max(g.pause, s.seconds-s.active)))
+	if s.n >= 2*enoughToTell {
+		g.sure = max(g.sure, (s.n-1)/(s.active+max(g.pause, s.seconds-s.active)))
 	}
 	return odd
 }

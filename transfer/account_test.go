@@ -17,6 +17,7 @@ import (
 // of the ways that it has, at the home DC and at another. The run ends within a
 // second, nothing is tried again, and what was fetched is kept.
 func TestSignedOut(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		message string
 		code    int

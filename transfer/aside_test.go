@@ -15,6 +15,7 @@ import (
 // Verifying a file meets what fetching it meets: it gets over server trouble,
 // waits, follows the file to another DC and renews its reference.
 func TestVerifyGetsOver(t *testing.T) {
+	t.Parallel()
 	const method = "upload.getFileHashes"
 	tests := []struct {
 		name    string
@@ -83,6 +84,7 @@ func repeat(err error, n int) []error {
 // A wait for a call beside the parts holds that method at that DC, in this run
 // and in the next.
 func TestAsideWaits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.VerifyServer = true
@@ -134,6 +136,7 @@ func TestAsideWaits(t *testing.T) {
 // A wait that comes to a part when the run has been stopped is recorded for
 // the next one.
 func TestWaitAtTheEnd(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2)
@@ -160,6 +163,7 @@ func TestWaitAtTheEnd(t *testing.T) {
 // An answer that mtproto cannot read, or a call that the server refuses again
 // and again, fails the file after a few tries, and no connection is lost for it.
 func TestUnreadableParts(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []error{mtproto.ErrBadAnswer, mtproto.ErrRefused} {
 		for _, times := range []int{2, 99} {
 			synctest.Test(t, func(t *testing.T) {

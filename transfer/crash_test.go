@@ -246,6 +246,7 @@ func (l *crashLab) disturb(fsys *faultfs.FS) {
 // image what is recorded is there, and what bears its final name is right; from
 // every one a new run ends with every file right.
 func TestCrashImages(t *testing.T) {
+	t.Parallel()
 	seed := *crashSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -314,6 +315,7 @@ func (lyingFile) Datasync() error { return nil }
 // TestCrashImagesHaveTeeth: without syncs of files, or of folders, the images
 // are found untrue.
 func TestCrashImagesHaveTeeth(t *testing.T) {
+	t.Parallel()
 	token, err := os.OpenRoot(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

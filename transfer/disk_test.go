@@ -81,6 +81,7 @@ func (b *bench) pauses() (seconds []float64) {
 // A full disk (faults 41): the run pauses, says so, looks again every few
 // seconds, and goes on by itself. Nothing is fetched twice.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 6*mib, 2)
@@ -123,6 +124,7 @@ func (c *fullCheckpoint) Commit(b *checkpoint.Batch) error {
 // When the store has no room left the run pauses before the disk is full: what
 // is written and not marked stays bounded (faults 41).
 func TestCheckpointFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 40*mib, 2)
@@ -159,6 +161,7 @@ func TestCheckpointFull(t *testing.T) {
 // A paused run ends at once when it is told to, and has recorded nothing that
 // is not so.
 func TestFullInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"disk", "checkpoint"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -197,6 +200,7 @@ func TestFullInterrupted(t *testing.T) {
 
 // What the caller writes during a run may meet a full disk too.
 func TestCallerFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 1000, 2)
@@ -238,6 +242,7 @@ func failing(kind faultfs.Kind, name string, times int, err error) func(faultfs.
 // A device that fails to write (faults 42): what is not marked by then is
 // fetched and written again, and in the end it is really on disk.
 func TestDeviceFails(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		kind  faultfs.Kind
@@ -282,6 +287,7 @@ func TestDeviceFails(t *testing.T) {
 // A final name that could not be made durable is given anew, not believed to be
 // so after the next sync (faults 39, 42).
 func TestNameLost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 2*mib, 2)
@@ -309,6 +315,7 @@ func TestNameLost(t *testing.T) {
 // A device that never recovers fails the file, which is named and stays
 // unfinished. Others are done.
 func TestDeviceBroken(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []faultfs.Kind{faultfs.Sync, faultfs.Write} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
@@ -335,6 +342,7 @@ func TestDeviceBroken(t *testing.T) {
 // Where nothing may be written (faults 43) the run fails before the first byte
 // moves, and says where.
 func TestTargetDenied(t *testing.T) {
+	t.Parallel()
 	for _, denied := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
@@ -356,6 +364,7 @@ func TestTargetDenied(t *testing.T) {
 
 // One folder or file that may not be written to fails alone.
 func TestOneFileDenied(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 100, 2).Name = "locked/file"
@@ -380,6 +389,7 @@ func TestOneFileDenied(t *testing.T) {
 // What is put in the place of a destination while files are under way (faults
 // 34): nothing is written through it, and the file fails.
 func TestDestinationSwapped(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		swap func(t *testing.T, dir, outside string) error
@@ -448,6 +458,7 @@ func TestDestinationSwapped(t *testing.T) {
 // A file is opened again while marks of it are being committed: they must not
 // be about bytes that are thrown away meanwhile.
 func TestOpenedAgainDuringCommit(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 4*128<<10, 2)
@@ -488,6 +499,7 @@ func TestOpenedAgainDuringCommit(t *testing.T) {
 // After a failed sync of a folder its entries are suspect for good, those made
 // later are not (faults 42).
 func TestFailedSyncOfFolder(t *testing.T) {
+	t.Parallel()
 	fsys := faultfs.New()
 	dir := folder{fs: faultRoot{fsys}, name: ".", above: new(durables)}
 	before := newLink(dir)
@@ -506,6 +518,7 @@ func TestFailedSyncOfFolder(t *testing.T) {
 
 // A size that is a lie reserves no room for it (faults 29, 41).
 func TestReserve(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	dir := folder{fs: rootFS{b.root}, name: ".", above: new(durables)}
 	s, err := openSink(dir, "x", 4<<30)

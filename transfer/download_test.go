@@ -22,6 +22,7 @@ import (
 const mib = 1 << 20
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		sizes := []int{0, 1, 4096, 4097, 100_000, mib - 1, mib, mib + 1, 5*mib + 123, 20 * mib}
@@ -42,6 +43,7 @@ func TestDownload(t *testing.T) {
 }
 
 func TestDownloadIntoFolder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 10, 2)
@@ -64,6 +66,7 @@ func TestDownloadIntoFolder(t *testing.T) {
 
 // Sizes that make no sense (faults 29): nothing is asked for, nothing is made.
 func TestSenselessSizes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, size := range []int64{-1, math.MinInt64, math.MaxInt64, telegram.MaxFileSize + 1} {
 			b := newBench(t)
@@ -109,6 +112,7 @@ func uploadFile(b []byte) tl.Object {
 // Answers of a wrong length (faults 27, 28). A short one is asked for again,
 // then the file fails; a long one is refused. Nothing of either is written.
 func TestWrongLengths(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		part   int
@@ -171,6 +175,7 @@ func TestWrongLengths(t *testing.T) {
 // A file that cannot be fetched (faults 30) fails alone, is named, and goes on
 // in the next run with what was fetched.
 func TestFileFailsAlone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 4*mib, 2)
@@ -205,6 +210,7 @@ func TestFileFailsAlone(t *testing.T) {
 
 // What came just before a file failed is marked too, and not fetched again.
 func TestFailureKeepsParts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const parts = 8
 		b := newBench(t)
@@ -231,6 +237,7 @@ func TestFailureKeepsParts(t *testing.T) {
 
 // A moved file (faults 13) is followed, and no byte is fetched twice.
 func TestFileMigrate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 12*mib, 2).dc = 4
@@ -244,6 +251,7 @@ func TestFileMigrate(t *testing.T) {
 // A file that moves while it is fetched: what is under way is refused and asked
 // for at the other DC, what has come is kept, and the old DC is left alone.
 func TestFileMovesMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 24*mib, 2)
@@ -273,6 +281,7 @@ func TestFileMovesMeanwhile(t *testing.T) {
 
 // A wait holds the DC and method: no request is sent inside it; others go on.
 func TestFloodWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 30*mib, 2)
@@ -317,6 +326,7 @@ func TestFloodWait(t *testing.T) {
 
 // A wait outlives the run.
 func TestFloodWaitSurvives(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2)
@@ -344,6 +354,7 @@ func TestFloodWaitSurvives(t *testing.T) {
 // Server trouble (faults 6): repeated at most 8 times, at moments that differ
 // from file to file, then the file fails, and others go on.
 func TestServerTrouble(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []error{
 		rpcError(-503, "Timedout", "upload.getFile"), rpcError(500, "Timedout", "upload.getFile"),
 		rpcError(500, "RPC_CALL_FAIL", "upload.getFile"), rpcError(-500, "INTERDC_2_CALL_ERROR", "upload.getFile"),
@@ -387,6 +398,7 @@ func TestServerTrouble(t *testing.T) {
 
 // A 401 of a guest DC is met by one authorisation.
 func TestUnauthorized(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 3*mib, 4)
@@ -407,6 +419,7 @@ func TestUnauthorized(t *testing.T) {
 
 // A logout (faults 15) stops the run at once; what was fetched stays.
 func TestLoggedOut(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 20*mib, 2)
@@ -431,6 +444,7 @@ func TestLoggedOut(t *testing.T) {
 
 // A session that dies is replaced, and its parts are asked for again.
 func TestSessionDies(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10*mib, 2)
@@ -453,6 +467,7 @@ func TestSessionDies(t *testing.T) {
 // A part that stalls is asked for elsewhere, and the late answer is dropped
 // (faults 3, 23).
 func TestStall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 8*mib, 2)
@@ -484,6 +499,7 @@ func TestStall(t *testing.T) {
 // A late answer to a part that came meanwhile is not written, only counted,
 // whether its file is still under way or over (faults 23).
 func TestLateAnswer(t *testing.T) {
+	t.Parallel()
 	for _, slow := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
@@ -513,6 +529,7 @@ func TestLateAnswer(t *testing.T) {
 
 // An existing file is never replaced.
 func TestExists(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 10, 2)
@@ -532,6 +549,7 @@ func TestExists(t *testing.T) {
 
 // It is not replaced either if it appears while the download runs.
 func TestAppears(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 10, 2)
@@ -550,6 +568,7 @@ func TestAppears(t *testing.T) {
 
 // Paths that lead out of the folder are refused, also by way of links.
 func TestContained(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		outside := t.TempDir()
@@ -575,6 +594,7 @@ func TestContained(t *testing.T) {
 }
 
 func TestProtected(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2).NoForwards = true
@@ -586,6 +606,7 @@ func TestProtected(t *testing.T) {
 }
 
 func TestListFails(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		f := b.add(1, 10, 2)
@@ -602,6 +623,7 @@ func TestListFails(t *testing.T) {
 }
 
 func TestVerifyServer(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.VerifyServer = true
@@ -622,6 +644,7 @@ func TestVerifyServer(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 4096, 100 << 10, 3 << 20, -1} {
 		e := NewFor(newFake(t), Options{PartSize: size})
 		if _, err := e.Download(t.Context(), func(func(Download, error) bool) {}); err == nil {
@@ -645,6 +668,7 @@ func (c brokenCheckpoint) Commit(b *checkpoint.Batch) error {
 
 // A checkpoint that cannot be written ends no file with a name.
 func TestCheckpointBroken(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2)

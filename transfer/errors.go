@@ -143,7 +143,7 @@ func endsRun(err error) bool {
 // retryable reports whether running again may help a file that has failed.
 func retryable(err error) bool {
 	for _, final := range []error{
-		ErrProtected, ErrGone, ErrSize, ErrLong, ErrDiffers, ErrEmpty, ErrTooBig, ErrExists, telegram.ErrBadFile, errPath,
+		ErrProtected, ErrGone, ErrSize, ErrLong, ErrDiffers, ErrEmpty, ErrTooBig, ErrCaption, ErrExists, telegram.ErrBadFile, errPath,
 	} {
 		if errors.Is(err, final) {
 			return false

@@ -109,7 +109,19 @@ type FileDone struct {
 	Size         int64  `json:"size"`
 	SHA256       string `json:"sha256"` // in hexadecimal
 	ResumedBytes int64  `json:"resumed_bytes"`
-	Message      int    `json:"message,omitempty"` // of uploads
+	Chat         int64  `json:"chat,omitempty"`    // marked id; of downloads
+	Message      int    `json:"message,omitempty"` // where the file is, or has become
+}
+
+// FileSkipped says that a file was complete, or sent, before the run.
+type FileSkipped struct {
+	Header
+	ID      int64  `json:"id,string"`
+	Path    string `json:"path"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256"`
+	Chat    int64  `json:"chat,omitempty"`
+	Message int    `json:"message,omitempty"`
 }
 
 // FileFailed says that a file was given up. What was fetched of it is kept.
@@ -119,6 +131,8 @@ type FileFailed struct {
 	Path      string `json:"path"`
 	Error     string `json:"error"`
 	Retryable bool   `json:"retryable"` // running again may help
+	Chat      int64  `json:"chat,omitempty"`
+	Message   int    `json:"message,omitempty"` // of downloads
 }
 
 // DiskFull is the reason of a pause: a disk is too full to go on.

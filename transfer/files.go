@@ -200,7 +200,7 @@ func (r *run) fileDone(e *entry, res FileResult) {
 	r.report.Done = append(r.report.Done, res)
 	r.o.Events(FileDone{
 		Header: header("file_done", time.Now()), ID: res.ID, Path: res.Path, Size: res.Size,
-		SHA256: hexSum(res.SHA256), ResumedBytes: res.ResumedBytes, Message: res.MessageID,
+		SHA256: hexSum(res.SHA256), ResumedBytes: res.ResumedBytes, Chat: res.Origin.Peer.MarkedID(), Message: res.message(),
 	})
 	r.bytesOver += e.info().size
 	r.end(e)
@@ -221,6 +221,10 @@ func (r *run) skipped(e *entry, res FileResult) {
 				r.fileFailed(e, err)
 				return
 			}
+			r.o.Events(FileSkipped{
+				Header: header("file_skipped", time.Now()), ID: res.ID, Path: res.Path, Size: res.Size,
+				SHA256: hexSum(res.SHA256), Chat: res.Origin.Peer.MarkedID(), Message: res.message(),
+			})
 			r.end(e)
 		})
 	})
@@ -241,7 +245,7 @@ func (r *run) fileFailed(e *entry, err error) {
 	r.o.Log.Warn("file failed", "path", info.path, "err", err)
 	r.o.Events(FileFailed{
 		Header: header("file_failed", time.Now()), ID: info.id, Path: info.path,
-		Error: err.Error(), Retryable: res.Retryable,
+		Error: err.Error(), Retryable: res.Retryable, Chat: info.origin.Peer.MarkedID(), Message: info.origin.MessageID,
 	})
 	r.bytesOver += info.size
 	e.unmarked = e.moved > 0

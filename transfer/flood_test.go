@@ -13,6 +13,7 @@ import (
 // was asked and a second more at most, and nothing else is. A restart in the
 // middle changes nothing.
 func TestFloodWaitLengths(t *testing.T) {
+	t.Parallel()
 	for _, seconds := range []int{1, 2, 30, 3600, 86_400} {
 		for _, restart := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) { floodWaitLength(t, time.Duration(seconds)*time.Second, restart) })
@@ -57,6 +58,7 @@ func floodWaitLength(t *testing.T, wait time.Duration, restart bool) {
 // A flood on every DC at once (faults 9): nobody asks inside a wait, and
 // everything goes on after it.
 func TestFloodEverywhere(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		dcs := []int{1, 2, 4, 5}
@@ -93,6 +95,7 @@ func TestFloodEverywhere(t *testing.T) {
 // FLOOD_PREMIUM_WAIT (faults 8) comes again and again, as it does to accounts
 // without Premium: the run gets slower, and no file fails.
 func TestPremiumWaits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.PartSize = 128 << 10

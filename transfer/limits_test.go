@@ -16,6 +16,7 @@ import (
 
 // The user's limits hold over all DCs, and change when they say so.
 func TestUserLimits(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		limits Limits
@@ -46,6 +47,7 @@ func TestUserLimits(t *testing.T) {
 
 // TestOrder: files begin in the order that was asked for.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		order Order
 		want  []int64
@@ -79,6 +81,7 @@ func TestOrder(t *testing.T) {
 // TestTier: Premium accounts get twice the connections and upload parts,
 // unless they were set.
 func TestTier(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		o                  Options
 		connections, parts int
@@ -96,6 +99,7 @@ func TestTier(t *testing.T) {
 }
 
 func TestUserLimitsChange(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 20*mib, 2)
@@ -115,6 +119,7 @@ func TestUserLimitsChange(t *testing.T) {
 
 // What a wait has taught is told, recorded, and kept to by the next run.
 func TestLimitsAreRemembered(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 100*mib, 2)
@@ -193,6 +198,7 @@ func TestRecall(t *testing.T) {
 
 // Once it is known how long references live, they are renewed before they fail.
 func TestReferencesAreRenewedAhead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const life = 10 * time.Minute
 		b := newBench(t)
@@ -220,6 +226,7 @@ func TestReferencesAreRenewedAhead(t *testing.T) {
 // A wait that an earlier run has met counts for the next one: it too ends at
 // once if that is longer than allowed.
 func TestRecalledWaitTooLong(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestSafeName(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ remote, want string }{
 		{"lecture.mp4", "lecture.mp4"},
 		{"100% real.jpg", "100% real.jpg"},
@@ -58,6 +59,7 @@ func TestSafeName(t *testing.T) {
 }
 
 func TestSafeNameCuts(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("日本", 100)
 	a, b := SafeName(long+"a.mp4"), SafeName(long+"b.mp4")
 	if len(a) > maxName || a == b || !strings.HasSuffix(a, ".mp4") || !strings.HasPrefix(a, "日本日本") {
@@ -129,6 +131,7 @@ func hostile(rng *rand.Rand) string {
 // TestHostileNames tries 10^5 names: none leads out, none is lost, no two files
 // get one name, on whatever system.
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -157,6 +160,7 @@ func TestHostileNames(t *testing.T) {
 
 // Names that some system takes for the same get different ones (faults 33).
 func TestNames(t *testing.T) {
+	t.Parallel()
 	tests := [][2]string{
 		{"A.txt", "a.TXT"},
 		{"caf\u00e9", "cafe\u0301"},

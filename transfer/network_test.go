@@ -123,6 +123,7 @@ const window = 4
 // TestResetInAPart: the connection breaks in the middle of a part. What was
 // under way on it comes over the next one; nothing else is asked for again.
 func TestResetInAPart(t *testing.T) {
+	t.Parallel()
 	fault := dctest.NetworkFault{Kind: "reset", Rate: 1, After: inAPart, Times: 1}
 	fetchOver(t, 24<<20, fault, func(t *testing.T, a afar) {
 		if a.report.Reconnects != 1 || a.report.PartsRepeated != 0 || a.served().Repeated > window {
@@ -136,6 +137,7 @@ func TestResetInAPart(t *testing.T) {
 // nothing. Its parts are asked for elsewhere, the first answer counts, and the
 // file is done soon.
 func TestStuckInAPart(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		fault dctest.NetworkFault
@@ -165,6 +167,7 @@ func TestStuckInAPart(t *testing.T) {
 // TestCorruptedPart: a byte is wrong on its way. The packet fails its check, and
 // nothing of it is used.
 func TestCorruptedPart(t *testing.T) {
+	t.Parallel()
 	fault := dctest.NetworkFault{Kind: "corrupt", Rate: 1, After: inAPart, Times: 1, Direction: "down"}
 	fetchOver(t, 24<<20, fault, func(t *testing.T, a afar) {
 		if a.report.Reconnects != 1 || a.served().Repeated > window {
@@ -176,6 +179,7 @@ func TestCorruptedPart(t *testing.T) {
 // TestDCDown: a DC cannot be reached for an hour, from the middle of a run on.
 // Files elsewhere are done soon, and those there by themselves once it is back.
 func TestDCDown(t *testing.T) {
+	t.Parallel()
 	for _, silent := range []bool{false, true} {
 		t.Run(map[bool]string{false: "refused", true: "silent"}[silent], func(t *testing.T) { dcDown(t, silent) })
 	}
@@ -303,6 +307,7 @@ func (c *outageConn) Read(b []byte) (int, error) {
 // send it. One that a fresh connection does not confirm costs a connection, no
 // key and no login.
 func TestForgedKeyError(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cluster, err := dctest.Start(t.Context(), dctest.Config{
 			InMemory: true, RTT: dctest.Duration(40 * time.Millisecond), ConnBandwidth: 4 << 20,

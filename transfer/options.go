@@ -26,7 +26,7 @@ type Options struct {
 	Checkpoint Checkpoint
 	// Premium says that the account has Telegram Premium, to which the servers
 	// give more; New finds it out. It doubles the defaults of Connections and
-	// MaxUploadParts.
+	// MaxUploadParts, and captions may be longer.
 	Premium bool
 	// Connections is how many connections each DC may get. A run begins with
 	// fewer and adds some as long as they make it faster. Default 4.
@@ -93,6 +93,15 @@ func (o Options) withDefaults() (Options, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+// maxCaption is how long a caption may be, in UTF-16 units. See
+// core.telegram.org/api/config#caption-length-limit-default.
+func (o Options) maxCaption() int {
+	if o.Premium {
+		return 4096
+	}
+	return 1024
 }
 
 // An Order says which files begin first, of those that are listed and wait: up
@@ -193,6 +202,8 @@ var (
 	ErrChanged = errors.New("transfer: source changed during the upload")
 	// ErrEmpty says that an empty file cannot be sent.
 	ErrEmpty = errors.New("transfer: Telegram takes no empty files")
+	// ErrCaption says that a caption is longer than the account may send.
+	ErrCaption = errors.New("transfer: the caption is too long")
 	// ErrTooBig says that a source has more parts than the account may send.
 	ErrTooBig = errors.New("transfer: file is too big for this account")
 	// ErrDiffers says that what the server has is not what a repair must make.

@@ -25,6 +25,7 @@ func noHashes(r request) (tl.Object, error, bool) {
 // TestAdoptWithoutRecord finds files under their final names when the
 // checkpoint was lost (faults 45): they are proven and adopted, or left alone.
 func TestAdoptWithoutRecord(t *testing.T) {
+	t.Parallel()
 	const size = 3*mib + 5
 	tests := []struct {
 		name     string
@@ -98,6 +99,7 @@ func TestAdoptWithoutRecord(t *testing.T) {
 // TestUnmarkedPart continues an unfinished file of which the checkpoint knows
 // nothing: what the server proves is kept, the rest is fetched.
 func TestUnmarkedPart(t *testing.T) {
+	t.Parallel()
 	for _, served := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
@@ -130,6 +132,7 @@ func TestUnmarkedPart(t *testing.T) {
 // A file that was lost to the checkpoint in the middle of its parts is not
 // asked about: marks prove what they are about.
 func TestMarkedPartAsksNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 6*mib, 2)
@@ -143,6 +146,7 @@ func TestMarkedPartAsksNothing(t *testing.T) {
 
 // After a flood wait for hashes no more are asked for.
 func TestHashesFlood(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		for id := int64(1); id <= 5; id++ {
@@ -167,6 +171,7 @@ func TestHashesFlood(t *testing.T) {
 
 // A lost checkpoint costs no byte twice where the server serves hashes.
 func TestCheckpointLost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		for id := int64(1); id <= 3; id++ {

@@ -127,6 +127,7 @@ func (j *journey) run(t *testing.T, lost int) {
 
 // TestProxyRestarts: the proxy is gone for a while in the middle, twice.
 func TestProxyRestarts(t *testing.T) {
+	t.Parallel()
 	secret, err := transport.ParseSecret("ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d")
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +194,7 @@ func TestProxyRestarts(t *testing.T) {
 // TestDCsMove: all DCs get other addresses in the middle, and nobody answers at
 // the old ones.
 func TestDCsMove(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)
 		j.meanwhile = func() {
@@ -214,6 +216,7 @@ func TestDCsMove(t *testing.T) {
 // TestTemporaryKeysRenewed: a day passes between two files, in which the
 // temporary key of the main session and all file references expire.
 func TestTemporaryKeysRenewed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)
 		j.configure = func(cfg *telegram.Config) { cfg.PFS = true }

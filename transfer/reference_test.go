@@ -16,6 +16,7 @@ import (
 // An expired reference, whatever its name (faults 10): one refresh, and the
 // parts that were finished are kept.
 func TestReferenceExpires(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{
 		"FILE_REFERENCE_EXPIRED", "FILE_REFERENCE_INVALID", "FILE_REFERENCE_EMPTY", "FILE_REFERENCE_0_EXPIRED",
 	} {
@@ -50,6 +51,7 @@ func TestReferenceExpires(t *testing.T) {
 
 // Many references expire at once (faults 11): a call for each 100 files.
 func TestReferencesExpireTogether(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1000
 		b := newBench(t)
@@ -77,6 +79,7 @@ func TestReferencesExpireTogether(t *testing.T) {
 // the requests that are under way at that moment, at most one call in a hundred
 // is more than it takes without that.
 func TestTenThousandReferences(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n = 10_000
 		b := newBench(t)
@@ -127,6 +130,7 @@ func TestTenThousandReferences(t *testing.T) {
 // A message is edited while its file is fetched (faults 12), and the new file
 // goes by the same name: it gets nothing of what was there of the old one.
 func TestEditedMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10*mib, 2)
@@ -159,6 +163,7 @@ func TestEditedMeanwhile(t *testing.T) {
 // What the message has now decides (faults 12): only the same document, of the
 // same size, is the same file.
 func TestMessageChanges(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(f telegram.File) []telegram.File
@@ -209,6 +214,7 @@ func TestMessageChanges(t *testing.T) {
 
 // A reference that is stale however often it is refreshed ends the file.
 func TestRefreshDoesNotHelp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2)
@@ -223,6 +229,7 @@ func TestRefreshDoesNotHelp(t *testing.T) {
 }
 
 func TestRefreshFails(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1, 10, 2).ref = "new"
@@ -239,6 +246,7 @@ func TestRefreshFails(t *testing.T) {
 
 // CDN files: each part is decrypted and proven (faults 25, 26).
 func TestCDN(t *testing.T) {
+	t.Parallel()
 	const size = 3*mib + 200_000
 	tests := []struct {
 		name   string

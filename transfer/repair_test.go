@@ -82,6 +82,7 @@ func (b *bench) damage(f *fakeFile, how func([]byte) []byte) []byte {
 // TestRepair: only the bad parts are fetched, whether the checkpoint or the
 // server tells which they are; all if nobody does.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	noHashes := func(answer tl.Object, err error) func(request) (tl.Object, error, bool) {
 		return func(r request) (tl.Object, error, bool) {
 			_, is := r.q.(*api.UploadGetFileHashesRequest)
@@ -167,6 +168,7 @@ func (b *bench) checkRepaired(f *fakeFile, parts int) {
 
 // The server has other content under the same id: the damaged file stays.
 func TestRepairDiffers(t *testing.T) {
+	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forget=%v", forget), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -194,6 +196,7 @@ func TestRepairDiffers(t *testing.T) {
 
 // Checksums that speak for bad bytes are found out by the hash of the whole.
 func TestRepairDistrusts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, f := repairBench(t)
 		data := b.damage(f, damages[0].damage)
@@ -221,6 +224,7 @@ func TestRepairDistrusts(t *testing.T) {
 // TestRepairKilledAnywhere ends a repair at every commit in turn. The file is
 // either as it was, or right; what was done is not done again.
 func TestRepairKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.latency = 100 * time.Millisecond
@@ -257,6 +261,7 @@ func TestRepairKilledAnywhere(t *testing.T) {
 
 // Calls for hashes get over what calls for parts get over.
 func TestHashesInTrouble(t *testing.T) {
+	t.Parallel()
 	const method = "upload.getFileHashes"
 	for _, trouble := range []string{"FLOOD_WAIT_7", "FILE_REFERENCE_EXPIRED", "INTERNAL", "FILE_MIGRATE_4", "AUTH_KEY_UNREGISTERED"} {
 		t.Run(trouble, func(t *testing.T) {
@@ -303,6 +308,7 @@ func TestHashesInTrouble(t *testing.T) {
 
 // A wait for hashes that is longer than allowed ends the run.
 func TestHashesLongWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, f := repairBench(t)
 		b.damage(f, damages[0].damage)
@@ -323,6 +329,7 @@ func TestHashesLongWait(t *testing.T) {
 // TestVerifyServerRanges: each range that the server states is compared, also
 // those behind one that it leaves out.
 func TestVerifyServerRanges(t *testing.T) {
+	t.Parallel()
 	const size = 3*mib + 7
 	for n := range size/maxHashBlock + 1 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

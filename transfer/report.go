@@ -51,3 +51,11 @@ type FileResult struct {
 	// Retryable says that running again may help.
 	Retryable bool
 }
+
+// message is the message that has the file.
+func (r FileResult) message() int {
+	if r.MessageID != 0 {
+		return r.MessageID
+	}
+	return r.Origin.MessageID
+}

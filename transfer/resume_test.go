@@ -44,6 +44,7 @@ func (c *dyingCheckpoint) Commit(b *checkpoint.Batch) error {
 // every byte (faults 38, 40). What is fetched twice is bounded by what may be
 // written and not yet marked.
 func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.latency = 100 * time.Millisecond
@@ -78,6 +79,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 // Marks and bytes that disagree: the checksums decide (faults 40).
 func TestMarksAndBytesDisagree(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		damage  func(t *testing.T, path string)
@@ -155,6 +157,7 @@ func (b *bench) stopAfter(n int) {
 // A program that ends between naming a file and recording that finds its file
 // again, and does not fetch it.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	for _, spoil := range []bool{false, true} {
 		t.Run(fmt.Sprintf("spoilt=%v", spoil), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -200,6 +203,7 @@ func TestAdopt(t *testing.T) {
 
 // TestEvents holds the names of the events' fields, which are stable.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.add(1<<62+1, 3*mib, 2).ref = "new"
@@ -212,8 +216,8 @@ func TestEvents(t *testing.T) {
 		want := map[string]string{
 			"run_started":         "event time direction",
 			"file_started":        "event time id path size dc resumed_bytes",
-			"file_done":           "event time id path size sha256 resumed_bytes",
-			"file_failed":         "event time id path error retryable",
+			"file_done":           "event time id path size sha256 resumed_bytes chat message",
+			"file_failed":         "event time id path error retryable chat message",
 			"reference_refreshed": "event time chat files",
 			"progress": "event time files_done files_failed files_skipped files_known list_done bytes bytes_done " +
 				"bytes_known bytes_second active",
@@ -280,6 +284,7 @@ func fieldNames(t *testing.T, line []byte) string {
 
 // TestFrontier hashes parts that arrive in random order, by many at once.
 func TestFrontier(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -316,6 +321,7 @@ func TestFrontier(t *testing.T) {
 
 // A file that becomes shorter under the hash is an error, not another hash.
 func TestFrontierShort(t *testing.T) {
+	t.Parallel()
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -330,6 +336,7 @@ func TestFrontierShort(t *testing.T) {
 }
 
 func TestMeter(t *testing.T) {
+	t.Parallel()
 	var m meter
 	now := time.Unix(1000, 0)
 	m.rate(now)

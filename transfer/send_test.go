@@ -20,6 +20,7 @@ import (
 // There is one message in the end, whether the client asks again by itself or
 // has ended before it could.
 func TestOneMessage(t *testing.T) {
+	t.Parallel()
 	for _, restart := range []bool{false, true} {
 		t.Run(map[bool]string{false: "asked again", true: "restarted"}[restart], func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { oneMessage(t, restart) })

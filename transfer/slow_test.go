@@ -40,6 +40,7 @@ func (p slowPart) store() error {
 // disk takes ten a second (faults 50). What is asked for and not written stays
 // within the budget of 96 MiB, and in the end nothing is held.
 func TestSlowDisk(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		for id := range int64(4) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+	"unicode/utf16"
 
 	"github.com/gabriel-vasile/mimetype"
 
@@ -134,6 +135,8 @@ func (u *upload) openSource() error {
 		return fmt.Errorf("%s is no regular file", u.u.Path)
 	case size == 0:
 		return ErrEmpty
+	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
+		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
 	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
 	}
@@ -395,4 +398,12 @@ func (u *upload) close() {
 	if u.file != nil {
 		_ = u.file.Close() // it was only read
 	}
+}
+
+// utf16Len is a length as Telegram counts it.
+func utf16Len(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
 }

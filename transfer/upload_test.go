@@ -84,6 +84,7 @@ func (b *bench) checkUploaded(id int64, parts int, data []byte) {
 }
 
 func TestUpload(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		for _, size := range []int{1, uploadPartSize, uploadPartSize + 1, smallUpload, smallUpload + 1, 23*mib + 7} {
@@ -101,6 +102,7 @@ func TestUpload(t *testing.T) {
 }
 
 func TestUploadRefused(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.opts.MaxUploadParts = 3
@@ -122,6 +124,7 @@ func TestUploadRefused(t *testing.T) {
 
 // A source that changes meanwhile (faults 46): nothing is sent.
 func TestSourceChanges(t *testing.T) {
+	t.Parallel()
 	changes := map[string]func(path string) error{
 		"grows":    func(p string) error { return os.Truncate(p, 30*mib) },
 		"shrinks":  func(p string) error { return os.Truncate(p, mib) },
@@ -158,6 +161,7 @@ func TestSourceChanges(t *testing.T) {
 // An upload that was cut short goes on with the same file id, the parts that
 // are missing, and the same random id.
 func TestUploadResumes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 20*mib)
@@ -189,6 +193,7 @@ func TestUploadResumes(t *testing.T) {
 
 // Parts that the server has forgotten are not believed to be there for ever.
 func TestUploadTooOld(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 20*mib)
@@ -214,6 +219,7 @@ func TestUploadTooOld(t *testing.T) {
 // The answer to the send is lost (faults 47): the same random id is used, so
 // there is one message.
 func TestSendOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 100)
@@ -244,6 +250,7 @@ func TestSendOnce(t *testing.T) {
 // The answer is lost, and the next run comes when the parts are too old to be
 // believed in: they are sent again, and the message has the same random id.
 func TestSendOnceMuchLater(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 3*mib)
@@ -273,6 +280,7 @@ func TestSendOnceMuchLater(t *testing.T) {
 // The server says that what it has is not the file: all of it is sent again,
 // and if it says so for ever, the file fails.
 func TestUploadSpoilt(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"MD5_CHECKSUM_INVALID", "FILE_PARTS_INVALID"} {
 		for _, times := range []int{1, 99} {
 			synctest.Test(t, func(t *testing.T) {
@@ -303,6 +311,7 @@ func TestUploadSpoilt(t *testing.T) {
 // FILE_PART_X_MISSING (faults 48): that part is sent again; if too many are
 // missing, all of them.
 func TestPartsMissing(t *testing.T) {
+	t.Parallel()
 	for _, lost := range [][]int{{7}, {7, 8}, {0}, {1, 2, 3, 4, 5, 6}} {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -332,6 +341,7 @@ func TestPartsMissing(t *testing.T) {
 
 // boolFalse is no success.
 func TestPartNotSaved(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 3*mib)
@@ -347,6 +357,7 @@ func TestPartNotSaved(t *testing.T) {
 }
 
 func TestUploadFlood(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("x", 20*mib)
@@ -368,6 +379,7 @@ func TestUploadFlood(t *testing.T) {
 // TestJobSendsOnce: in all runs of a job a file is sent once, as long as it is
 // the same file.
 func TestJobSendsOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("a", 3*mib)
@@ -403,6 +415,7 @@ func TestJobSendsOnce(t *testing.T) {
 
 // A message that was sent before, but cannot be found, is sent all the same.
 func TestAlreadySent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, _ := b.source("a", 100)
@@ -422,6 +435,7 @@ func TestAlreadySent(t *testing.T) {
 // Two jobs that send the same file to the same chat send a message each, even
 // if the first did not live to hear of its own.
 func TestJobsSendApart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path, data := b.source("a", 100)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -27,6 +26,7 @@ func transferFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "tpslimit", Usage: "requests for parts a second, at most", EnvVars: envOf("tpslimit")},
 		&cli.DurationFlag{Name: "max-wait", Usage: "give up (exit code 5) if Telegram asks for a longer wait", EnvVars: envOf("max-wait")},
 		boolFlag("verify-server", "compare finished files with the server's hashes"),
+		stringFlag("metrics", "", "serve Prometheus metrics and Go profiles at this `ADDR`ess, HOST:PORT; without a host, to this machine only"),
 	}
 }
 
@@ -67,21 +67,6 @@ func userLimits(c *cli.Context) (func(time.Time) (transfer.Limits, time.Time), e
 		rate, until := table.At(now)
 		return transfer.Limits{Up: rate.Up, Down: rate.Down, Requests: requests}, until
 	}, nil
-}
-
-// outcome turns a report into the program's result, and prints a last line.
-func outcome(c *cli.Context, r *transfer.Report, err error) error {
-	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files done (%s), %d were there, %d failed; %s received in %.1f s\n",
-			r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
-	}
-	if err != nil {
-		return err
-	}
-	if r.FilesFailed > 0 {
-		return &someFailed{failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped}
-	}
-	return nil
 }
 
 func archiveJob() jobKind {
@@ -137,7 +122,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
 		}
 	}
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
@@ -154,11 +143,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			}
 		}
 	})
-	show.close()
+	show.end()
 	if s.skippedProtect > 0 && !c.Bool("json") && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", s.skippedProtect)
 	}
-	return outcome(c, report, err)
+	return outcome(c, j, show, report, err)
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
@@ -235,7 +224,11 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 			return fmt.Errorf("%s: %w", link, transfer.ErrGone)
 		}
 	}
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	e, err := engine(c, a, j.watch(show))
 	if err != nil {
 		return err
@@ -252,77 +245,5 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) error {
 			}
 		}
 	})
-	show.close()
-	return outcome(c, report, err)
-}
-
-func upJob() jobKind {
-	return jobKind{
-		command: "up",
-		what: func() []cli.Flag {
-			return []cli.Flag{
-				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
-				stringFlag("caption", "", "caption of each message"),
-			}
-		},
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 || c.String("to") == "" {
-				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
-			}
-			return nil
-		},
-		normal: absolute,
-		run:    uploadFiles,
-	}
-}
-
-func upCommand() *cli.Command {
-	return &cli.Command{
-		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and send each as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
-		Description: "An upload that was cut short goes on where it was, and sends one message.\n\nExample:\n" +
-			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"",
-		Flags:  upJob().flags(),
-		Action: upJob().action,
-	}
-}
-
-// uploadFiles sends the files that a job names and has not sent yet.
-func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	peer, err := a.client.Resolve(ctx, c.String("to"))
-	if err != nil {
-		return err
-	}
-	show := newDisplay(c)
-	e, err := engine(c, a, j.watch(show))
-	if err != nil {
-		return err
-	}
-	if err := j.begin(); err != nil {
-		return err
-	}
-	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
-		for _, path := range j.args {
-			if !yield(transfer.Upload{Path: path, To: peer, Caption: c.String("caption"), Job: j.record.ID}, nil) {
-				return
-			}
-		}
-	})
-	show.close()
-	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
-		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
-		}
-	}
-	return outcome(c, report, err)
-}
-
-// messageName is the link of a message, if it has one.
-func messageName(p telegram.Peer, id int) string {
-	if id == 0 { // sent by an earlier run that was killed, and not found again
-		return "of unknown number"
-	}
-	if p.Username != "" {
-		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
-	}
-	return strconv.Itoa(id)
+	return outcome(c, j, show, report, err)
 }

@@ -16,7 +16,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 		return args
 	}
 	cmd, first := app.Command(args[at]), at
-	if cmd == nil {
+	if cmd == nil || cmd.SkipFlagParsing {
 		return args
 	}
 	for ; at+1 < len(args); at++ {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -220,10 +221,11 @@ func (a *asker) Password(ctx context.Context, r telegram.PasswordRequest) (strin
 	return password, err
 }
 
-// printable is a text from the server without what could move the cursor.
+// printable is a text from the server without what could move the cursor, or
+// turn the direction of writing.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r

@@ -227,6 +227,7 @@ func (g *cage) crash(program string, end func(*exec.Cmd), args ...string) {
 const panickingName = "haul-panics"
 
 func TestCanaries(t *testing.T) {
+	t.Parallel()
 	const user, bot = "person", "robot"
 	g := &cage{written: map[string][]byte{}}
 	phone, code := "+9996628071", "4719028365"

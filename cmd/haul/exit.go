@@ -37,7 +37,18 @@ func (e *usageErr) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return &usageErr{fmt.Errorf(format, args...)} }
 
 // someFailed ends a run of which some files failed; they were named before.
-type someFailed struct{ failed, total int }
+type someFailed struct {
+	failed, total int
+	job           string
+	hopeful       bool // trying again may help some
+}
+
+func (e *someFailed) hint() string {
+	if !e.hopeful {
+		return "trying again will not help these; what is done stays done"
+	}
+	return fmt.Sprintf("haul resume %s tries just these once more; what is done stays done", e.job)
+}
 
 func (e *someFailed) Error() string {
 	return fmt.Sprintf("%d of %d files failed", e.failed, e.total)
@@ -83,7 +94,7 @@ func explain(err error) (code int, hint string) {
 	case errors.As(err, &usage):
 		return exitUsage, "haul help COMMAND shows the flags and an example"
 	case errors.As(err, &some):
-		return exitSomeFailed, "run it again to try those files once more; what is done stays done"
+		return exitSomeFailed, some.hint()
 	case errors.As(err, &locked):
 		return exitLocked, fmt.Sprintf("wait for process %d to end, or use another account with -n", locked.PID)
 	case errors.As(err, &space):

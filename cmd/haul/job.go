@@ -40,11 +40,14 @@ type jobKind struct {
 func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob()} }
 
 // flags are those of the command.
-func (k jobKind) flags() []cli.Flag { return append(k.what(), transferFlags()...) }
+func (k jobKind) flags() []cli.Flag { return append(k.what(), tuningFlags()...) }
+
+// tuningFlags are those that say how a job is done.
+func tuningFlags() []cli.Flag { return append(transferFlags(), reportFlag()) }
 
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
-	tuning := typed(c, transferFlags())
+	tuning := typed(c, tuningFlags())
 	if err := k.check(c); err != nil {
 		return err
 	}

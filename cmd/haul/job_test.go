@@ -45,7 +45,7 @@ func TestFlagsOfJobsAreLocal(t *testing.T) {
 			}
 		}
 	}
-	withoutEnv(transferFlags()) // knows all their types
+	withoutEnv(tuningFlags()) // knows all their types
 }
 
 func TestJobID(t *testing.T) {

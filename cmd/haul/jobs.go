@@ -178,7 +178,7 @@ func resumeCommand() *cli.Command {
 		Description: "Goes on with the jobs that haul jobs lists, one after the other, as their command lines would. Flags\n" +
 			"given here come before theirs. The exit code is that of the job which ended worst.\n\nExample:\n" +
 			"   haul --datacenters dc.json resume\n   haul --datacenters dc.json resume k3f7 --transfers 8",
-		Flags: withoutEnv(transferFlags()),
+		Flags: withoutEnv(tuningFlags()),
 		Action: func(c *cli.Context) error {
 			now := typed(c, c.Command.Flags)
 			return withStore(c, func(a *account) error { return resume(c, a, now) })

@@ -43,15 +43,14 @@ func run(args []string, dial mtproto.DialFunc) int {
 
 func newApp() *cli.App {
 	return &cli.App{
-		Name:                 "haul",
-		Usage:                "move media in bulk between Telegram and disk",
-		Version:              version,
-		HideVersion:          true,
-		Flags:                globalFlags(),
-		EnableBashCompletion: true,
+		Name:        "haul",
+		Usage:       "move media in bulk between Telegram and disk",
+		Version:     version,
+		HideVersion: true,
+		Flags:       globalFlags(),
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), versionCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(), versionCommand(),
 		},
 		Before:         applyConfig,
 		OnUsageError:   usageError,

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"github.com/tghaul/haul/transfer"
@@ -23,18 +21,68 @@ type display interface {
 	close()
 }
 
-func newDisplay(c *cli.Context) display {
+// newDisplay makes the displays that the flags ask for.
+func newDisplay(c *cli.Context) (*displays, error) {
+	shown := new(displays)
 	errFile, isFile := c.App.ErrWriter.(*os.File)
+	if path := c.String("report"); path != "" {
+		r, err := newReportFile(path)
+		if err != nil {
+			return nil, err
+		}
+		shown.report = r
+	}
+	if address := c.String("metrics"); address != "" {
+		m, err := serveMetrics(c.Context, address)
+		if err != nil {
+			shown.close()
+			return nil, err
+		}
+		shown.all = append(shown.all, m)
+		if !c.Bool("quiet") {
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: metrics at http://%s/metrics, profiles at /debug/pprof/\n", m.address)
+		}
+	}
 	switch {
 	case c.Bool("json"):
-		return &jsonDisplay{enc: json.NewEncoder(c.App.Writer)}
+		shown.all = append(shown.all, &jsonDisplay{enc: json.NewEncoder(c.App.Writer)})
 	case c.Bool("quiet"):
-		return &plainDisplay{out: c.App.ErrWriter, quiet: true}
+		shown.all = append(shown.all, &plainDisplay{out: c.App.ErrWriter, quiet: true})
 	case isFile && term.IsTerminal(int(errFile.Fd())) && !c.Bool("no-progress"):
-		return newBars(errFile)
+		shown.all = append(shown.all, newBars(errFile))
 	default:
-		return &plainDisplay{out: c.App.Writer}
+		shown.all = append(shown.all, &plainDisplay{out: c.App.Writer})
 	}
+	return shown, nil
+}
+
+// displays are several that show the same, and the report that may be written.
+type displays struct {
+	all    []display
+	report *reportFile // nil: none is asked for
+	ended  sync.Once
+}
+
+func (d *displays) event(e transfer.Event) {
+	for _, one := range d.all {
+		one.event(e)
+	}
+	d.report.event(e)
+}
+
+// end ends what is shown, so that the screen is free; more calls do nothing.
+func (d *displays) end() {
+	d.ended.Do(func() {
+		for _, one := range d.all {
+			one.close()
+		}
+	})
+}
+
+// close is end, and leaves nothing behind of a report that was not finished.
+func (d *displays) close() {
+	d.end()
+	d.report.discard()
 }
 
 type jsonDisplay struct{ enc *json.Encoder }
@@ -69,7 +117,7 @@ func (d *plainDisplay) event(e transfer.Event) {
 	}
 	if now.Sub(d.last) >= plainPause {
 		d.last = now
-		_, _ = fmt.Fprintf(d.out, "%s of %s, %d files done, %s/s\n", size(p.BytesDone), size(p.BytesKnown), p.FilesDone, size(p.BytesRate))
+		_, _ = fmt.Fprintf(d.out, "%s of %s, %s, %s/s\n", size(p.BytesDone), known(p), files(p.FilesDone, "done"), size(p.BytesRate))
 	}
 }
 
@@ -98,7 +146,7 @@ func lineOf(e transfer.Event) string {
 	case transfer.FileFailed:
 		return fmt.Sprintf("FAILED %s: %s", e.Path, e.Error)
 	case transfer.FloodWait:
-		return fmt.Sprintf("Telegram asked to wait %.0f s (%s, %s)", e.Seconds, e.Scope, e.Reason)
+		return fmt.Sprintf("Telegram asked to wait %.0f s: %s (%s)", e.Seconds, e.Scope, e.Reason)
 	case transfer.LimitLearned:
 		return learned(e)
 	case transfer.Paused:
@@ -120,101 +168,6 @@ func learned(e transfer.LimitLearned) string {
 	default:
 		return ""
 	}
-}
-
-// bars is a terminal: the total, and a bar for each file under way.
-type bars struct {
-	progress *mpb.Progress
-	total    *mpb.Bar
-	status   atomic.Value // string: what stands behind the total, for mpb's goroutine
-	files    map[string]*mpb.Bar
-	wait     string
-	until    time.Time
-}
-
-const (
-	barWidth  = 72
-	barFiles  = 6 // more bars than that help nobody
-	nameWidth = 34
-)
-
-func newBars(out io.Writer) *bars {
-	b := &bars{files: map[string]*mpb.Bar{}}
-	b.progress = mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithRefreshRate(150*time.Millisecond))
-	b.total = b.progress.AddBar(0,
-		mpb.BarPriority(1<<20),
-		mpb.PrependDecorators(decor.Name("total", decor.WC{W: nameWidth, C: decor.DindentRight})),
-		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return b.summary(s) })))
-	return b
-}
-
-// summary stands behind the total.
-func (b *bars) summary(s decor.Statistics) string {
-	status, _ := b.status.Load().(string)
-	return fmt.Sprintf(" %s / %s%s", size(s.Current), size(s.Total), status)
-}
-
-func (b *bars) event(e transfer.Event) {
-	switch e := e.(type) {
-	case transfer.Progress:
-		b.update(e)
-	case transfer.FloodWait:
-		b.wait, b.until = fmt.Sprintf("waiting for Telegram: %s", e.Scope), e.Time.Add(time.Duration(e.Seconds*float64(time.Second)))
-	default:
-		_, extra := e.(archive.FileExtra)
-		_, resumed := e.(transfer.Resumed)
-		if isTrouble(e) || extra || resumed {
-			_, _ = b.progress.Write([]byte(lineOf(e) + "\n"))
-		}
-	}
-}
-
-func (b *bars) update(p transfer.Progress) {
-	b.total.SetTotal(p.BytesKnown, false)
-	b.total.SetCurrent(p.BytesDone)
-	status := fmt.Sprintf("  %s/s", size(p.BytesRate))
-	if left := p.BytesKnown - p.BytesDone; p.BytesRate > 0 && left > 0 {
-		status += "  " + (time.Duration(left/p.BytesRate) * time.Second).String() + " left"
-	}
-	status += fmt.Sprintf("  %d files", p.FilesDone)
-	if left := b.until.Sub(p.Time); left > 0 {
-		status += fmt.Sprintf("  %s, %d s", b.wait, int(left.Seconds())+1)
-	}
-	b.status.Store(status)
-	active := map[string]bool{}
-	for _, f := range p.Active[:min(len(p.Active), barFiles)] {
-		active[f.Path] = true
-		bar := b.files[f.Path]
-		if bar == nil {
-			bar = b.progress.AddBar(f.Size, mpb.BarRemoveOnComplete(),
-				mpb.PrependDecorators(decor.Name(shorten(f.Path), decor.WC{W: nameWidth, C: decor.DindentRight})),
-				mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return " " + size(s.Current) + " / " + size(s.Total) })))
-			b.files[f.Path] = bar
-		}
-		bar.SetCurrent(min(f.Bytes, f.Size))
-	}
-	for path, bar := range b.files {
-		if !active[path] {
-			bar.Abort(true)
-			delete(b.files, path)
-		}
-	}
-}
-
-func (b *bars) close() {
-	for _, bar := range b.files {
-		bar.Abort(true)
-	}
-	b.total.Abort(false)
-	b.progress.Wait()
-}
-
-func shorten(name string) string {
-	runes := []rune(name)
-	if len(runes) <= nameWidth-2 {
-		return name
-	}
-	return "…" + string(runes[len(runes)-nameWidth+3:])
 }
 
 // size is a number of bytes for people.

@@ -26,8 +26,15 @@ import (
 	"github.com/tghaul/haul/transfer/archive"
 )
 
+// raceOptions spares each haul that a test starts the second which a program
+// with the race detector sleeps before it exits.
+const raceOptions = "atexit_sleep_ms=10"
+
 // TestMain lets scripts run haul as a program of its own.
 func TestMain(m *testing.M) {
+	if err := os.Setenv("GORACE", raceOptions); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"haul":        func() { os.Exit(run(os.Args, dialLoopback)) },
 		"haul-panics": func() { os.Exit(run(os.Args, dialPanicking)) },
@@ -83,6 +90,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HAUL_DATACENTERS", file)
 			env.Setenv("HAUL_STORE", filepath.Join(env.WorkDir, "store"))
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", raceOptions)
 			if err := scriptProxies(env, cluster); err != nil {
 				return err
 			}

@@ -43,6 +43,17 @@ func onTerminal(t *testing.T, c *dctest.Cluster, args ...string) *screen {
 	if err := c.Datacenters().WriteFile(filepath.Join(dir, "dc.json")); err != nil {
 		t.Fatal(err)
 	}
+	return inFolder(t, dir, args...)
+}
+
+// again runs another haul in the same folder.
+func (s *screen) again(args ...string) *screen {
+	s.t.Helper()
+	return inFolder(s.t, s.cmd.Dir, args...)
+}
+
+func inFolder(t *testing.T, dir string, args ...string) *screen {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

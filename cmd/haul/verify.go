@@ -41,9 +41,13 @@ func verifyCommand() *cli.Command {
 
 // verify verifies, and repairs with the account if there is one.
 func verify(c *cli.Context, a *account) error {
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
 	found, err := archive.Verify(c.Context, c.Args().First(), archive.VerifyOptions{Files: c.Int("transfers"), Events: show.event})
-	show.close()
+	show.end()
 	if err != nil {
 		return err
 	}
@@ -78,13 +82,17 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, repairs.Close()) }()
-	show := newDisplay(c)
+	show, err := newDisplay(c)
+	if err != nil {
+		return 0, err
+	}
+	defer show.close()
 	e, err := engine(c, a, show.event)
 	if err != nil {
 		return 0, err
 	}
 	report, err := e.Download(c.Context, repairs.Downloads(c.Context))
-	show.close()
+	show.end()
 	if !c.Bool("json") && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files repaired (%s), %d could not be; %s received in %.1f s\n",
 			report.FilesDone, size(report.Bytes), report.FilesFailed, size(report.BytesReceived), report.Seconds)

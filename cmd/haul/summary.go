@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/transfer"
+)
+
+// failuresShown is how many failed files are named at the end of a run. Each was
+// named when it failed, and --report has them all.
+const failuresShown = 20
+
+// outcome turns a report into the program's result: it prints what was not done
+// and the sums, and completes the file of --report.
+func outcome(c *cli.Context, j *job, show *displays, r *transfer.Report, err error) error {
+	show.end()
+	if !c.Bool("json") && !c.Bool("quiet") {
+		summarize(c.App.Writer, r)
+	}
+	if err == nil && r.FilesFailed > 0 {
+		err = failuresOf(r, j)
+	}
+	return errors.Join(err, show.report.finish(j, r, err))
+}
+
+// failuresOf is the error of a run that came to its end, but not with all files.
+func failuresOf(r *transfer.Report, j *job) *someFailed {
+	return &someFailed{
+		failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped, job: j.record.ID,
+		hopeful: slices.ContainsFunc(r.Failed, func(f transfer.FileResult) bool { return f.Retryable }),
+	}
+}
+
+// summarize says what a run has done, and what not.
+func summarize(w io.Writer, r *transfer.Report) {
+	if len(r.Failed) > 0 {
+		_, _ = fmt.Fprintln(w, "\nfailed:")
+	}
+	for _, f := range r.Failed[:min(len(r.Failed), failuresShown)] {
+		again := ""
+		if !f.Retryable {
+			again = " (trying again will not help)"
+		}
+		_, _ = fmt.Fprintf(w, "  %s  %s  %s%s\n", printable(f.Path), size(f.Size), text(f.Err), again)
+	}
+	if more := len(r.Failed) - failuresShown; more > 0 {
+		_, _ = fmt.Fprintf(w, "  and %d more; --report FILE lists them all\n", more)
+	}
+	_, _ = fmt.Fprintf(w, "%d files done (%s), %d were there, %d failed; %s received in %.1f s",
+		r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
+	if r.FloodWaits > 0 {
+		_, _ = fmt.Fprintf(w, ", %d waits for Telegram", r.FloodWaits)
+	}
+	_, _ = fmt.Fprintln(w)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer"
+)
+
+func upJob() jobKind {
+	return jobKind{
+		command: "up",
+		what: func() []cli.Flag {
+			return []cli.Flag{
+				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
+				stringFlag("caption", "", "caption of each message, or a template of it: {{.Dir}} {{.Name}} (see below)"),
+			}
+		},
+		check: func(c *cli.Context) error {
+			if c.NArg() == 0 || c.String("to") == "" {
+				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
+			}
+			_, err := parseCaption(c.String("caption"))
+			return err
+		},
+		normal: absolute,
+		run:    uploadFiles,
+	}
+}
+
+func upCommand() *cli.Command {
+	return &cli.Command{
+		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and folders, and send each file as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
+		Description: "An upload that was cut short goes on where it was, and sends one message. Of folders all files are sent, in\n" +
+			"the order of their names, but for empty ones (Telegram takes none) and links.\n\n" +
+			"A caption may be a Go template. It knows of each file\n" +
+			"   .Name   report.pdf\n   .Stem   report\n   .Ext    .pdf\n   .Path   papers/2025/report.pdf, from the folder that was named\n" +
+			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\nExample:\n" +
+			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"\n" +
+			"   haul --datacenters dc.json up papers --to @bigchannel --caption \"{{.Dir}}\"",
+		Flags:  upJob().flags(),
+		Action: upJob().action,
+	}
+}
+
+// uploadFiles sends the files that a job names and has not sent yet.
+func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
+	caption, err := parseCaption(c.String("caption"))
+	if err != nil {
+		return err
+	}
+	peer, err := a.client.Resolve(ctx, c.String("to"))
+	if err != nil {
+		return err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	e, err := engine(c, a, j.watch(show))
+	if err != nil {
+		return err
+	}
+	if err := j.begin(); err != nil {
+		return err
+	}
+	var left leftOut
+	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
+		for s := range sources(j.args, &left) {
+			text, err := caption.of(s)
+			if err != nil {
+				yield(transfer.Upload{}, err)
+				return
+			}
+			if !yield(transfer.Upload{Path: s.path, To: peer, Caption: text, Job: j.record.ID}, nil) {
+				return
+			}
+		}
+	})
+	show.end()
+	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
+		for _, f := range report.Done {
+			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
+		}
+	}
+	if text := left.String(); text != "" && !c.Bool("quiet") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %s\n", text)
+	}
+	return outcome(c, j, show, report, err)
+}
+
+// messageName is the link of a message, if it has one.
+func messageName(p telegram.Peer, id int) string {
+	if id == 0 { // sent by an earlier run that was killed, and not found again
+		return "of unknown number"
+	}
+	if p.Username != "" {
+		return "https://t.me/" + p.Username + "/" + strconv.Itoa(id)
+	}
+	return strconv.Itoa(id)
+}

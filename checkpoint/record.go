@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -93,6 +94,8 @@ type Limit struct {
 	Rate     float64   `json:"rate,omitempty"`      // calls a second
 	InFlight int       `json:"in_flight,omitempty"` // calls at the same time
 	At       time.Time `json:"at"`
+	// Standing is for whoever has learned it.
+	Standing json.RawMessage `json:"standing,omitempty"`
 }
 
 // ErrRecord is wrapped by errors about records that cannot be read.

@@ -53,7 +53,10 @@ type Hold struct {
 }
 
 // Recall tells of a limit that was learned in an earlier run.
-type Recall struct{ Learned }
+type Recall struct {
+	Learned
+	Age time.Duration // since the earlier run noted it
+}
 
 // SetLimits replaces the user's limits.
 type SetLimits struct{ Limits }

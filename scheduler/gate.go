@@ -81,7 +81,7 @@ func (c *Core) flood(a *attempt, why Failure) {
 		c.out = append(c.out, Wait{Scope: g.scope, For: wait, Until: until, Premium: why.Premium})
 	}
 	if news {
-		c.out = append(c.out, Learn{g.learned(kind)})
+		c.out = append(c.out, Learn{g.learned(kind, c.now)})
 	}
 }
 
@@ -118,30 +118,35 @@ func (c *Core) hold(e Hold) {
 }
 
 // Learned is what a governor has found out about a scope. The zero values of
-// its limits mean that none is known.
+// its limits mean that none is known, or none is believed any more.
 type Learned struct {
 	Scope    Scope
 	Premium  bool
-	Rate     float64 // requests a second
-	InFlight int     // requests at the same time
+	Rate     float64  // requests a second
+	InFlight int      // requests at the same time
+	Standing Standing // for Recall
 }
 
-func (g *gate) learned(kind int) Learned {
+func (g *gate) learned(kind int, now time.Time) Learned {
 	gov := &g.governors[kind]
-	rate := gov.pace
-	if gov.low > 0 {
-		rate = gov.low
+	l := Learned{Scope: g.scope, Premium: kind == 1, InFlight: gov.cap, Standing: gov.standing(mark{now, g.seq})}
+	if gov.pace > 0 {
+		l.Rate = gov.rate()
 	}
-	return Learned{Scope: g.scope, Premium: kind == 1, Rate: rate, InFlight: gov.cap}
+	if gov.phase == searching {
+		l.Rate = gov.pace
+	}
+	return l
 }
 
-// Learned returns what is known of the server's limits.
+// Learned returns what is known of the limits of the scopes that have been used:
+// of the others nothing has been learned since they were recalled.
 func (c *Core) Learned() []Learned {
 	var all []Learned
 	for _, g := range c.gates {
 		for kind := range g.governors {
-			if l := g.learned(kind); l.Rate > 0 || l.InFlight > 0 {
-				all = append(all, l)
+			if gov := &g.governors[kind]; g.seq > 0 && (gov.phase != free || gov.cap > 0 || gov.lessons > 0) {
+				all = append(all, g.learned(kind, c.now))
 			}
 		}
 	}
@@ -150,12 +155,5 @@ func (c *Core) Learned() []Learned {
 
 // recall takes up what was learned in an earlier run.
 func (c *Core) recall(e Recall) {
-	g := &c.gate(e.Scope).governors[kindOf(e.Premium)]
-	g.hold = firstHold
-	if e.Rate > 0 {
-		g.settle(e.Rate)
-	}
-	if e.InFlight > 0 {
-		g.cap, g.capPhase, g.capHold = e.InFlight, capProven, firstHold
-	}
+	c.gate(e.Scope).governors[kindOf(e.Premium)].resume(c.now, e.Learned, e.Age)
 }

@@ -24,7 +24,10 @@ import (
 //     is the upper bound of the next.
 //  3. Once known to a few percent the rate is held for minutes. Then a little
 //     more is tried; each time in vain the next trial is put off three times
-//     as long, up to half an hour.
+//     as long, up to an hour.
+//
+// Not all waits come of a limit: see doubt. And runs end before a limit is
+// known: see Standing.
 //
 // A governor never sends inside a wait, whatever it believes of the rate.
 // Times are those of sending: the server counts requests, not answers.
@@ -43,6 +46,14 @@ type governor struct {
 	high  float64   // a pace that was refused; 0: none
 	hold  time.Duration
 	step  float64 // by how much a probe exceeds low
+	base  float64 // low when probing began
+	// aged is for how long the present trial had gone on, without a refusal,
+	// when it was recalled from an earlier run.
+	aged time.Duration
+	// recalled says that the limit is from an earlier run. Before this one
+	// something may have been saved up, in which a probe survives.
+	recalled bool
+	idle     time.Time // when it was recalled, until the first request; or zero
 
 	cap      int // requests in flight; 0: no limit is known
 	capPhase capPhase
@@ -51,6 +62,7 @@ type governor struct {
 	capSince mark
 
 	begun    mark // the first request since the last wait; zero before it
+	carry    span // what earlier runs have let through since the last wait
 	trial    mark // where the present pace began to count
 	levels   [maxLevel + 1]uint32
 	refusals []refusal // the last few
@@ -60,6 +72,13 @@ type governor struct {
 	strikes  int       // refusals of a rate that was being held, one soon after the other
 	windowed bool      // the server counts in windows
 	streak   int       // trials in a row that have gone well
+
+	lessons int     // refusals that have been blamed on a rate
+	odd     int     // those among them that no rate explains
+	pause   float64 // seconds in which nothing could be sent: the last wait, and between runs since
+	peaks   []peak  // the last few
+	sure    float64 // the greatest rate of a span, waits included: no more than the limit, if there is one
+	doubt   doubt
 }
 
 // A mark is a request: when it was sent, and its number in its scope.
@@ -93,6 +112,8 @@ const (
 	searching              // between low and high
 	holding                // at low
 	probing                // a little above low
+	doubting               // without a pace, to see whether low deserves to be kept
+	unruled                // waits come, but no rate explains them
 )
 
 // A capPhase is what the governor believes of a cap.
@@ -125,10 +146,14 @@ const (
 	paceSlack    = 100 * time.Millisecond
 	fullUse      = 0.93 // share of the pace that must be used for a trial to count
 	enoughToTell = 8    // requests between two refusals that make a rate
+	farProbe     = 2    // over a recalled rate: what was tried there has had more than was saved up
 	maxStrikes   = 3
-	roundedUp    = 1.3  // seconds by which a wait may last too long, with the way of the answer
-	lowest       = 0.6  // share of a pace that was held below which no estimate is believed
-	precise      = 0.03 // share by which a measured rate may be off to be held
+	// refusals after which a recalled rate that is refused again is lowered to
+	// one that no limit can refuse, to see whether there is a limit.
+	enoughLessons = 4
+	roundedUp     = 1.3  // seconds by which a wait may last too long, with the way of the answer
+	lowest        = 0.6  // share of a pace that was held below which no estimate is believed
+	precise       = 0.03 // share by which a measured rate may be off to be held
 )
 
 // ready is when the next request may go as far as the pace and the waits are
@@ -160,6 +185,7 @@ func (g *governor) above(level int) (n uint32) {
 func (g *governor) sent(m mark, level int) (above uint32) {
 	if g.begun.at.IsZero() {
 		g.begun, g.trial, g.capSince = m, m, m
+		g.rest(m.at)
 		clear(g.levels[:])
 	}
 	above = g.above(level)
@@ -184,19 +210,18 @@ func (g *governor) judgePace(m mark) {
 	}
 	used := float64(m.seq-g.trial.seq) / m.at.Sub(g.trial.at).Seconds()
 	if g.phase == holding {
-		g.phase, g.step, g.strikes = probing, g.firstProbe(), 0
-		g.probe(m)
+		g.heldThrough(m)
 		return
 	}
 	if used < fullUse*g.pace { // too few requests to learn from
-		g.trial = m
+		g.try(m)
 		return
 	}
 	g.low = max(g.low, g.pace)
 	if g.phase == probing {
 		if g.step < firstStep { // between what is permitted and what is not
 			g.settle(g.low)
-			g.trial = m
+			g.try(m)
 			return
 		}
 		g.step *= 2
@@ -206,6 +231,18 @@ func (g *governor) judgePace(m mark) {
 	g.search(m)
 }
 
+// heldThrough goes on when a rate has been held for as long as planned: with a
+// little more, or with doubt, if it is a recalled one that is doubtful.
+func (g *governor) heldThrough(m mark) {
+	if g.odd > 0 && g.aged > 0 {
+		g.suspect(true)
+		g.try(m)
+		return
+	}
+	g.phase, g.step, g.strikes, g.base = probing, g.firstProbe(), 0, g.low
+	g.probe(m)
+}
+
 // survived reports whether the present pace has had its trial: as many
 // requests as had brought the last refusal, and enough to use up what may have
 // been saved up before.
@@ -213,10 +250,10 @@ func (g *governor) survived(m mark) bool {
 	elapsed, n := m.at.Sub(g.trial.at), float64(m.seq-g.trial.seq)
 	switch {
 	case g.phase == holding:
-		return elapsed >= g.hold
+		return elapsed+g.aged >= g.hold
 	case elapsed < minTrial:
 		return false
-	case elapsed >= maxTrial, g.phase == probing && g.step > firstStep && elapsed >= maxTrial/12:
+	case elapsed+g.aged >= maxTrial, g.phase == probing && g.step > firstStep && elapsed+g.aged >= maxTrial/12:
 		return true
 	case g.phase == probing:
 		return elapsed >= 8*minTrial && n*(1-g.low/g.pace) > 1.5*g.savings
@@ -254,7 +291,7 @@ func (g *governor) search(m mark) {
 	if g.high > 0 {
 		if g.high < closeEnough*g.low {
 			g.settle(g.low)
-			g.trial = m
+			g.try(m)
 			return
 		}
 		next = min(next, math.Sqrt(g.low*g.high))
@@ -264,8 +301,12 @@ func (g *governor) search(m mark) {
 }
 
 func (g *governor) setPace(rate float64, m mark) {
-	g.pace, g.trial = rate, m
+	g.pace = rate
+	g.try(m)
 }
+
+// try has the trial of the present pace begin with a request.
+func (g *governor) try(m mark) { g.trial, g.aged = m, 0 }
 
 // refused takes in that the server asked to wait until a moment, at a request
 // that was sent at a level, above so many at that level before it. last is
@@ -285,13 +326,15 @@ func (g *governor) refused(m mark, level int, above uint32, until time.Time, las
 		active: m.at.Sub(g.begun.at).Seconds(), seconds: g.until.Sub(g.begun.at).Seconds(),
 		n: float64(m.seq - g.begun.seq), even: g.trial == g.begun && len(g.spans) > 0,
 	}
+	s.active, s.seconds, s.n = s.active+g.carry.active, s.seconds+g.carry.seconds, s.n+g.carry.n
 	g.passed += s.n
 	if !g.blameCap(level, above, s) {
 		g.blameRate(m, s)
 	}
 	g.refusals = keepLast(append(g.refusals, refusal{m.at, g.passed}))
 	g.spans = keepLast(append(g.spans, s))
-	g.begun, g.next = mark{}, g.until
+	g.pause, g.carry = g.until.Sub(m.at).Seconds(), span{}
+	g.begun, g.next, g.aged = mark{}, g.until, 0
 	return true
 }
 
@@ -307,7 +350,17 @@ func (g *governor) blameRate(m mark, s span) {
 		g.savings = max(s.n, 1)
 	}
 	firm := max(g.firm(m.at), g.earned(s))
+	g.lessons++
+	if g.isOdd(s) {
+		g.odd++
+	}
 	switch {
+	case g.phase == doubting:
+		g.compare(at, s)
+		return
+	case g.phase == unruled:
+		g.watch(at, s)
+		return
 	case g.phase == probing:
 		g.endProbe(at)
 	case g.phase == holding:
@@ -318,6 +371,9 @@ func (g *governor) blameRate(m mark, s span) {
 	default:
 		g.narrow(at, firm, s)
 	}
+	if g.odd >= maxOdd && g.phase != free {
+		g.suspect(false)
+	}
 }
 
 // endProbe takes in that a probe was refused: as a rule at its first step,
@@ -325,7 +381,9 @@ func (g *governor) blameRate(m mark, s span) {
 // the last steps.
 func (g *governor) endProbe(at float64) {
 	g.high = at
-	if at > closeEnough*closeEnough*g.low {
+	if g.recalled && at < farProbe*g.base {
+		g.low = g.base // what has survived since may have been saved up between the runs
+	} else if at > closeEnough*closeEnough*g.low {
 		g.phase, g.hold = searching, firstHold
 		g.pace = math.Sqrt(g.low * g.high)
 		return
@@ -353,17 +411,23 @@ func (g *governor) ease(m mark, at float64, s span) {
 		g.settle(caution * r)
 		return
 	}
-	if g.strikes++; g.strikes > maxStrikes || len(g.refusals) == 0 {
+	if g.strikes++; g.strikes > maxStrikes {
 		g.begin(at, s)
 		return
 	}
-	last := g.refusals[len(g.refusals)-1]
-	n, seconds := g.passed-last.passed, m.at.Sub(last.at).Seconds()
-	if firm := max(n/seconds, g.earned(s)); n >= enoughToTell && firm >= fullUse*at {
-		g.settle(caution * min(firm, at))
-		return
+	if len(g.refusals) > 0 {
+		last := g.refusals[len(g.refusals)-1]
+		n, seconds := g.passed-last.passed, m.at.Sub(last.at).Seconds()
+		if firm := max(n/seconds, g.earned(s)); n >= enoughToTell && firm >= fullUse*at {
+			g.settle(caution * min(firm, at))
+			return
+		}
 	}
-	g.settle(0.96 * at)
+	lower := 0.96 * at
+	if sure := g.sure; g.recalled && g.lessons >= enoughLessons && sure > lowest*at {
+		lower = min(lower, below*caution*sure)
+	}
+	g.settle(lower)
 }
 
 // narrow draws the bounds of the search together after a refusal at a pace.
@@ -508,15 +572,15 @@ func (g *governor) blameCap(level int, above uint32, s span) bool {
 
 // judgeCap ends a trial of a cap that has gone well.
 func (g *governor) judgeCap(m mark) {
-	elapsed := m.at.Sub(g.capSince.at)
+	elapsed := m.at.Sub(g.capSince.at) + g.aged
 	full := g.above(g.cap) >= uint32(4*g.cap)
 	switch {
 	case g.capPhase == capTrying && elapsed >= capTrial && full:
-		g.capPhase, g.capHold, g.capSince = capProven, firstHold, m
+		g.capPhase, g.capHold, g.capSince, g.aged = capProven, firstHold, m, 0
 	case g.capPhase == capProven && elapsed >= g.capHold:
 		g.cap++
-		g.capPhase, g.capSince = capProbing, m
+		g.capPhase, g.capSince, g.aged = capProbing, m, 0
 	case g.capPhase == capProbing && elapsed >= capTrial && full:
-		g.capPhase, g.capHold, g.capSince = capProven, capTrial, m
+		g.capPhase, g.capHold, g.capSince, g.aged = capProven, capTrial, m, 0
 	}
 }

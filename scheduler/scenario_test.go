@@ -169,7 +169,14 @@ func parseEvent(name string, a args) (Event, error) {
 	case "hold":
 		return Hold{Scope: a.route().Scope(), Until: epoch.Add(a.duration("until"))}, nil
 	case "recall":
-		return Recall{Learned{Scope: a.route().Scope(), Rate: a.float("rate"), InFlight: a.int("inflight")}}, nil
+		return Recall{Age: a.duration("age"), Learned: Learned{
+			Scope: a.route().Scope(), Rate: a.float("rate"), InFlight: a.int("inflight"),
+			Standing: Standing{
+				Phase: a["phase"], Low: a.float("low"), Hold: a.duration("hold"), Held: a.duration("held"),
+				Lessons: a.int("lessons"), Odd: a.int("odd"), Pause: a.float("pause"),
+				Peak: Peak{Requests: a.float("peak"), Pace: a.float("rate"), Pause: a.float("pause")},
+			},
+		}}, nil
 	case "limits":
 		return SetLimits{Limits{Down: float64(a.bytes("down")), Requests: a.float("requests")}}, nil
 	case "tick":

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/tghaul/haul/checkpoint"
@@ -40,11 +41,20 @@ func (r *run) remember(now time.Time) error {
 		if now.Sub(l.At) > limitLife {
 			continue
 		}
-		r.core.Handle(now, scheduler.Recall{Learned: scheduler.Learned{
-			Scope: scheduler.Scope{DC: l.DC, Method: l.Method}, Premium: l.Premium, Rate: l.Rate, InFlight: l.InFlight,
-		}})
+		r.core.Handle(now, recall(l, now))
 	}
 	return nil
+}
+
+// recall is what a recorded limit tells the scheduler.
+func recall(l checkpoint.Limit, now time.Time) scheduler.Recall {
+	e := scheduler.Recall{Age: max(0, now.Sub(l.At)), Learned: scheduler.Learned{
+		Scope: scheduler.Scope{DC: l.DC, Method: l.Method}, Premium: l.Premium, Rate: l.Rate, InFlight: l.InFlight,
+	}}
+	if err := json.Unmarshal(l.Standing, &e.Standing); err != nil {
+		e.Standing = scheduler.Standing{} // the limit itself is worth keeping
+	}
+	return e
 }
 
 // heldTooLong is the error of a run that needs a route which an earlier run has
@@ -68,15 +78,21 @@ func (r *run) learned(l scheduler.Learned) {
 }
 
 func (r *run) record(l scheduler.Learned, now time.Time) {
+	standing, err := json.Marshal(l.Standing)
+	if err != nil {
+		standing = nil // it only spares waits
+	}
 	r.commits.do(func(b *checkpoint.Batch) {
 		b.PutLimit(checkpoint.Limit{
 			DC: l.Scope.DC, Method: l.Scope.Method, Premium: l.Premium, Rate: l.Rate, InFlight: l.InFlight, At: now.UTC(),
+			Standing: standing,
 		})
 	})
 }
 
 // recordLimits has what is known of the limits recorded at the end of a run:
-// paces rise without a word from the server.
+// paces rise without a word from the server. Those that the run has not used
+// are left to others, who may be using them.
 func (r *run) recordLimits() {
 	now := time.Now()
 	for _, l := range r.core.Learned() {

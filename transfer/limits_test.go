@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tghaul/haul/checkpoint"
+	"github.com/tghaul/haul/scheduler"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
 )
@@ -135,7 +137,7 @@ func TestLimitsAreRemembered(t *testing.T) {
 			told = told || ok && l.DC == 2 && l.Method == "upload.getFile" && (l.PerSecond > 0 || l.InFlight > 0)
 		}
 		limits, err := b.cp.Limits()
-		if err != nil || !told || len(limits) != 1 || limits[0].Rate == 0 && limits[0].InFlight == 0 {
+		if err != nil || !told || len(limits) != 1 || limits[0].Rate == 0 && limits[0].InFlight == 0 || len(limits[0].Standing) == 0 {
 			t.Fatalf("told %v, recorded %+v, %v", told, limits, err)
 		}
 
@@ -163,6 +165,35 @@ func TestLimitsAreRemembered(t *testing.T) {
 			t.Errorf("20 requests took %v at 5 a second; those to DC 4 %v", took, others.Sub(start))
 		}
 	})
+}
+
+// TestRecall: a recorded limit is recalled with its age and how sure it is. A
+// record of an older haul, or a clock that was set, do no harm.
+func TestRecall(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name     string
+		at       time.Time
+		standing string
+		age      time.Duration
+		want     scheduler.Standing
+	}{
+		{
+			"a standing", now.Add(-time.Hour), `{"phase":"probing","low":2.5,"held":60000000000}`, time.Hour,
+			scheduler.Standing{Phase: "probing", Low: 2.5, Held: time.Minute},
+		},
+		{"none", now.Add(-time.Minute), "", time.Minute, scheduler.Standing{}},
+		{"one that cannot be read", now, `{"phase":7,"low":2.5}`, 0, scheduler.Standing{}},
+		{"from the future", now.Add(time.Hour), `{"phase":"holding"}`, 0, scheduler.Standing{Phase: "holding"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := recall(checkpoint.Limit{DC: 2, Method: "m", Rate: 5, At: tt.at, Standing: json.RawMessage(tt.standing)}, now)
+			if got.Age != tt.age || got.Standing != tt.want || got.Rate != 5 || got.Scope.DC != 2 {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
 }
 
 // Once it is known how long references live, they are renewed before they fail.

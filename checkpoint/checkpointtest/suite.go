@@ -3,6 +3,7 @@
 package checkpointtest
 
 import (
+	"encoding/json"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -249,7 +250,7 @@ func testRandom(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 func testLimits(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) Checkpoint) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	want := []checkpoint.Limit{
-		{DC: 2, Method: "upload.getFile", Rate: 12.5, At: at},
+		{DC: 2, Method: "upload.getFile", Rate: 12.5, At: at, Standing: json.RawMessage(`{"phase":"holding"}`)},
 		{DC: 2, Method: "upload.getFile", Premium: true, InFlight: 4, At: at},
 	}
 	commit(t, c, func(b *checkpoint.Batch) {
@@ -260,7 +261,7 @@ func testLimits(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 	c = reopen(t, c)
 	got, err := c.Limits()
 	slices.SortFunc(got, func(a, b checkpoint.Limit) int { return a.InFlight - b.InFlight })
-	if err != nil || !slices.Equal(got, want) {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Limits = %v, %v; want %v", got, err, want)
 	}
 }

@@ -68,11 +68,13 @@ func (e *era) run(ctx context.Context) (err error) {
 	if e.up, err = newUploads(e); err != nil {
 		return err
 	}
+	pace := pace{since: time.Now(), down: e.total.Down, up: e.total.Up}
 	for last := false; !last && e.total.Stuck == 0; {
 		last = time.Now().After(e.end)
 		if err := e.life(ctx, last); err != nil {
 			return err
 		}
+		pace.look(e.total, e.log)
 	}
 	return e.compare()
 }

@@ -41,6 +41,9 @@ type haul struct {
 	job         Job
 	added, done int
 	cancelled   map[scheduler.AttemptID]bool
+	holds       []scheduler.Hold // waits that were told
+	closing     bool             // only waits are still heard
+	over        bool             // what still comes is for nobody
 }
 
 func (h *haul) add() {
@@ -55,22 +58,40 @@ func (h *haul) add() {
 
 // step goes on to whatever happens next.
 func (h *haul) step() bool {
+	at, ok := h.next()
+	return ok && h.stepUntil(at)
+}
+
+// next is when something happens next; false if nothing does.
+func (h *haul) next() (time.Time, bool) {
 	wake, ok := h.core.Wake()
-	switch {
-	case len(h.queue) > 0 && (!ok || !h.queue[0].at.After(wake)):
-		e := heap.Pop(&h.queue).(event)
-		h.now = e.at
-		e.f()
-	case ok:
-		h.now = wake
-		h.handle(scheduler.Tick{})
-	default:
+	if len(h.queue) > 0 && (!ok || !h.queue[0].at.After(wake)) {
+		return h.queue[0].at, true
+	}
+	return wake, ok
+}
+
+// stepUntil goes on to whatever happens next, but not beyond a moment.
+func (h *haul) stepUntil(end time.Time) bool {
+	switch at, ok := h.next(); {
+	case !ok || at.After(end):
+		h.now = later(h.now, end)
 		return false
+	case len(h.queue) > 0 && h.queue[0].at.Equal(at):
+		e := heap.Pop(&h.queue).(event)
+		h.now = later(h.now, e.at)
+		e.f()
+	default:
+		h.now = at
+		h.handle(scheduler.Tick{})
 	}
 	return true
 }
 
 func (h *haul) handle(e scheduler.Event) {
+	if h.over {
+		return
+	}
 	for _, a := range h.core.Handle(h.now, e) {
 		h.do(a)
 	}
@@ -81,6 +102,9 @@ func (h *haul) do(a scheduler.Action) {
 	case scheduler.Start:
 		h.after(0, func() { h.handle(scheduler.Ready{File: a.File, Parts: h.parts()}) })
 	case scheduler.Send:
+		if h.closing {
+			return
+		}
 		h.request(a.Conn, a.Part.Size, func(r answer) { h.answered(a, r) })
 	case scheduler.Accept:
 		h.after(0, func() { h.handle(scheduler.Written(a)) })
@@ -89,7 +113,9 @@ func (h *haul) do(a scheduler.Action) {
 	case scheduler.Complete:
 		h.done++
 		h.after(0, h.add)
-	default: // waits and what was learned need no hand
+	case scheduler.Wait:
+		h.holds = append(h.holds, scheduler.Hold{Scope: a.Scope, Until: a.Until.Add(scheduler.WaitSlack), Premium: a.Premium})
+	default: // what was learned needs no hand
 	}
 }
 
@@ -110,6 +136,9 @@ func (h *haul) answered(s scheduler.Send, r answer) {
 		h.handle(scheduler.Failed{Attempt: s.Attempt, Failure: scheduler.Failure{
 			Kind: scheduler.Flood, Wait: r.wait, Premium: r.premium,
 		}})
+		return
+	}
+	if h.closing {
 		return
 	}
 	h.handle(scheduler.Answered{Attempt: s.Attempt})

@@ -22,6 +22,12 @@ type Network struct {
 	DCRate   float64
 }
 
+// Odd waits come at random, whatever the rate is.
+type Odd struct {
+	Rate float64       // share of the requests that are refused
+	Wait time.Duration // whole seconds
+}
+
 const (
 	account = 1
 	dc      = 2
@@ -32,11 +38,13 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A world is the clock, the lines and the server.
 type world struct {
+	start  time.Time // of the run
 	now    time.Time
 	queue  events
 	serial int
 	rng    *rand.Rand
 	net    Network
+	odd    Odd
 	guard  *flood.Guard
 	free   map[int]time.Time // when each connection's line is free
 	dcFree time.Time
@@ -55,7 +63,7 @@ type Result struct {
 
 func newWorld(net Network, rules []flood.Rule, seed uint64) *world {
 	return &world{
-		now: epoch, rng: rand.New(rand.NewPCG(seed, 7)), net: net, free: make(map[int]time.Time),
+		start: epoch, now: epoch, rng: rand.New(rand.NewPCG(seed, 7)), net: net, free: make(map[int]time.Time),
 		guard: flood.NewGuard(rules, net.RTT),
 	}
 }
@@ -69,24 +77,34 @@ type answer struct {
 // request sends one over a connection; then is called when the answer is here.
 func (w *world) request(conn int, size int64, then func(answer)) {
 	w.after(w.net.RTT/2, func() {
-		v := w.guard.Ask(account, false, dc, method, w.now)
+		v := w.ask()
 		if v.Wait > 0 {
-			w.result.Waits = append(w.result.Waits, w.now.Sub(epoch))
+			w.result.Waits = append(w.result.Waits, w.now.Sub(w.start))
 			a := answer{wait: time.Duration(v.Wait) * time.Second, premium: v.Premium}
 			w.after(w.net.RTT/2, func() { then(a) })
 			return
 		}
-		w.result.Served = append(w.result.Served, w.now.Sub(epoch))
+		w.result.Served = append(w.result.Served, w.now.Sub(w.start))
 		service := w.net.Service*3/4 + time.Duration(w.rng.Int64N(int64(w.net.Service/2)+1))
 		w.after(service, func() {
 			v.Done()
 			w.transmit(conn, size, func() {
 				w.result.Bytes += size
-				w.result.Arrived = append(w.result.Arrived, w.now.Sub(epoch))
+				w.result.Arrived = append(w.result.Arrived, w.now.Sub(w.start))
 				then(answer{})
 			})
 		})
 	})
+}
+
+// ask has the server judge a request.
+func (w *world) ask() flood.Verdict {
+	v := w.guard.Ask(account, false, dc, method, w.now)
+	if v.Wait > 0 || w.odd.Rate == 0 || w.rng.Float64() >= w.odd.Rate {
+		return v
+	}
+	v.Done()
+	return w.guard.Close(account, dc, method, w.odd.Wait, w.now)
 }
 
 // transmit sends an answer, first over the connection's share of the line, one

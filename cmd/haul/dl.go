@@ -161,21 +161,29 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 		}
 	}
 	l.folders = len(l.chats()) > 1
-	return l, nil
+	return l, findTopic(ctx, c, a, s, l.peers()...)
 }
 
-// chats are the chats that are named, by marked id.
-func (l *fetchList) chats() map[int64]bool {
-	ids := make(map[int64]bool)
+// peers are the chats that are named, some perhaps more than once.
+func (l *fetchList) peers() (list []telegram.Peer) {
 	for _, t := range l.targets {
-		ids[t.peer.MarkedID()] = true
+		list = append(list, t.peer)
 	}
 	if l.export != nil {
 		for i, p := range l.export.peers {
 			if l.export.chats[i].Messages > 0 {
-				ids[p.MarkedID()] = true
+				list = append(list, p)
 			}
 		}
+	}
+	return list
+}
+
+// chats are the marked ids of peers.
+func (l *fetchList) chats() map[int64]bool {
+	ids := make(map[int64]bool)
+	for _, p := range l.peers() {
+		ids[p.MarkedID()] = true
 	}
 	return ids
 }

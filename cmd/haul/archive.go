@@ -136,6 +136,9 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
 		}
 	}
+	if err := findTopic(ctx, c, a, s, peers...); err != nil {
+		return err
+	}
 	o, err := engineOptions(c, a)
 	if err != nil {
 		return err

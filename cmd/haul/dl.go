@@ -169,25 +169,25 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 		}
 	}
 	l.folders = len(l.chats()) > 1
-	return l, nil
+	return l, findTopic(ctx, c, a, s, l.peers()...)
 }
 
-// peers are the chats that are named.
-func (l *fetchList) peers() (peers []telegram.Peer) {
+// peers are the chats that are named, some perhaps more than once.
+func (l *fetchList) peers() (list []telegram.Peer) {
 	for _, t := range l.targets {
-		peers = append(peers, t.peer)
+		list = append(list, t.peer)
 	}
 	if l.export != nil {
 		for i, p := range l.export.peers {
 			if l.export.chats[i].Messages > 0 {
-				peers = append(peers, p)
+				list = append(list, p)
 			}
 		}
 	}
-	return peers
+	return list
 }
 
-// chats are the marked ids of the chats that are named.
+// chats are the marked ids of peers.
 func (l *fetchList) chats() map[int64]bool {
 	ids := make(map[int64]bool)
 	for _, p := range l.peers() {

@@ -55,6 +55,9 @@ func lsCommand() *cli.Command {
 			return withAccount(c, func(ctx context.Context, a *account) error {
 				pass := selection.NewPass(s, a.client)
 				peer, err := a.client.Resolve(ctx, c.Args().First())
+				if err == nil {
+					err = findTopic(ctx, c, a, s, peer)
+				}
 				if err != nil {
 					return err
 				}

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/telegram/selection"
 )
 
@@ -20,7 +25,7 @@ func selectionFlags() []cli.Flag {
 		stringFlag("min-size", "", "smallest size, such as 500k, 10M or 1.5G"),
 		stringFlag("max-size", "", "largest size"),
 		stringFlag("filter", "", "only files of which this is true: 'size > 50*MB and text contains \"lecture\"'; docs/guide.md lists the fields"),
-		stringFlag("topic", "", "only this topic of a forum, by its id"),
+		stringFlag("topic", "", "only this topic of a forum, by its title or id"),
 		boolFlag("album", "of an album with a file that is meant take all files"),
 		intFlag("limit", 0, "at most so many files"),
 		boolFlag("reverse", "oldest first"),
@@ -69,14 +74,43 @@ func parseSelection(c *cli.Context, now time.Time) (*selection.Selection, error)
 	return s, nil
 }
 
-// parseTopic reads the id of a topic; "" is 0.
+// parseTopic reads the id of a topic; it is 0 for a title, and for "".
 func parseTopic(text string) (int, error) {
-	if text == "" {
+	id, err := strconv.ParseInt(text, 10, 32)
+	switch {
+	case err == nil && id > 0:
+		return int(id), nil
+	case err == nil || errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%s is no id of a topic", text)
+	default:
 		return 0, nil
 	}
-	id, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || id < 1 {
-		return 0, usagef("%q is no id of a topic: it is the first number of a link to a message in it, t.me/name/TOPIC/MESSAGE", text)
+}
+
+// findTopic puts the id of the topic that --topic has named by its title into s.
+func findTopic(ctx context.Context, c *cli.Context, a *account, s *selection.Selection, peers ...telegram.Peer) error {
+	title := c.String("topic")
+	if title == "" || s.Topic != 0 {
+		return nil
 	}
-	return int(id), nil
+	for _, p := range peers {
+		if p.MarkedID() != peers[0].MarkedID() {
+			return usagef("--topic %q: several chats may have topics of that title: give its id, or one chat", title)
+		}
+	}
+	if s.Comments || len(peers) == 0 {
+		return usagef("--topic %q: of which group?", title)
+	}
+	var titles []string
+	for t, err := range a.client.Topics(ctx, peers[0]) {
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(t.Title, title) {
+			s.Topic = t.ID
+			return nil
+		}
+		titles = append(titles, printable(t.Title))
+	}
+	return fmt.Errorf("%v has no topic %q; there are: %s", peers[0], title, strings.Join(titles, ", "))
 }

@@ -61,14 +61,19 @@ func (m *made) file(message int, path string) {
 
 func (m *made) line(message int, path string) {
 	m.t.Helper()
+	m.append(archive.ManifestName, entryLine(m.t, message, path))
+}
+
+func entryLine(t *testing.T, message int, path string) string {
+	t.Helper()
 	b, err := json.Marshal(archive.Entry{
 		Chat: -1001, Message: message, Document: int64(message) * 10, Path: path, Size: int64(len(path)),
 		SHA256: strings.Repeat("00", 32), Date: "2024-03-01T12:00:00Z",
 	})
 	if err != nil {
-		m.t.Fatal(err)
+		t.Fatal(err)
 	}
-	m.append(archive.ManifestName, string(b))
+	return string(b)
 }
 
 func (m *made) write() *Result {
@@ -292,9 +297,16 @@ func snapshot(t *testing.T, dir string) map[string]string {
 // A second run writes what has changed and nothing else, and leaves nothing behind.
 func TestUpdate(t *testing.T) {
 	m := newArchive(t, t.TempDir())
-	for i := range 2*chunkItems + 10 {
-		m.file(i+1, fmt.Sprintf("%d_a.jpg", i+1))
+	m.file(1, "1_a.jpg")
+	var lines []string
+	for id := 2; id <= 2*chunkItems+10; id++ {
+		path := fmt.Sprintf("%d_a.jpg", id)
+		lines = append(lines, entryLine(t, id, path))
+		if err := os.Link(filepath.Join(m.dir, "1_a.jpg"), filepath.Join(m.dir, path)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	m.append(archive.ManifestName, strings.Join(lines, "\n"))
 	m.write()
 	before := snapshot(t, m.dir)
 	if calls := m.read("items"); len(calls) != 3 {

@@ -9,8 +9,9 @@
   const listHeight = 96;
   const rowHeight = (width) => (width < 640 ? 132 : width < 1100 ? 180 : 210);
 
-  // pictured: an item has something to see; others are cards.
-  haul.pictured = (item) => item.e === 'image' || item.e === 'video';
+  // pictured: an item has something to see; others are cards, and so are pictures
+  // that would take the browser seconds each.
+  haul.pictured = (item) => (item.e === 'image' && item.s < 40e6) || item.e === 'video';
 
   // shape is width through height of a tile.
   haul.shape = (item) => {

@@ -143,8 +143,13 @@
   // drawLinks offers the file itself, unless a browser might run it: a link to
   // that would be a trap. Then its path is all there is.
   const drawLinks = () => {
-    const path = decodeURIComponent(item.u);
     if (!item.o) {
+      let path = item.u;
+      try {
+        path = decodeURIComponent(path);
+      } catch {
+        // A folder whose name is no UTF-8 keeps its percent signs.
+      }
       $('links').replaceChildren(make('span', 'where', 'In the archive: '), make('code', '', path));
       return;
     }

@@ -89,8 +89,9 @@ bench-references: ## 10,000 files whose references all expire at once
 bench-memory: ## an archive of 100,000 files: how large the client gets
 	$(GO) run ./bench memory
 
-days: ## DAYS virtual days of the scheduler with every sort of fault, and the same trace from the same seed
+days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed, and many short runs
 	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h
+	$(GO) test ./bench/internal/virtual
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -395,11 +396,10 @@ func TestDestinationSwapped(t *testing.T) {
 		swap func(t *testing.T, dir, outside string) error
 	}{
 		{"folder by a link out", func(t *testing.T, dir, outside string) error {
-			return errors.Join(os.Rename(filepath.Join(dir, "sub"), filepath.Join(dir, "old")), os.Symlink(outside, filepath.Join(dir, "sub")))
+			return becomeLink(filepath.Join(dir, "sub"), outside)
 		}},
 		{"folder by a link inside", func(t *testing.T, dir, _ string) error {
-			return errors.Join(os.Rename(filepath.Join(dir, "sub"), filepath.Join(dir, "old")),
-				os.Mkdir(filepath.Join(dir, "other"), 0o700), os.Symlink("other", filepath.Join(dir, "sub")))
+			return errors.Join(os.Mkdir(filepath.Join(dir, "other"), 0o700), becomeLink(filepath.Join(dir, "sub"), "other"))
 		}},
 		{"file by a link out", func(t *testing.T, dir, outside string) error {
 			part := filepath.Join(dir, "sub", "file.part")
@@ -452,6 +452,19 @@ func TestDestinationSwapped(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// becomeLink puts a link in the place of a folder. The engine makes the folder
+// anew if it finds none, so it may have to be moved out of the way again.
+func becomeLink(folder, target string) error {
+	for i := 0; ; i++ {
+		if err := os.Rename(folder, folder+".old"+strconv.Itoa(i)); err != nil {
+			return err
+		}
+		if err := os.Symlink(target, folder); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ demo: ## archive a channel from a simulated Telegram: no account, no network
 build: ## the binary, in bin/haul
 	$(GO) build -o $(BIN)/haul ./cmd/haul
 
+# A program with the race detector sleeps for a second before it exits, each test program too.
+test: export GORACE ?= atexit_sleep_ms=10
 test: ## the whole test suite, with the race detector
 	$(GO) test -race -shuffle=on -timeout 10m ./...
 

@@ -53,7 +53,11 @@ func summarize(w io.Writer, r *transfer.Report) {
 	}
 	_, _ = fmt.Fprintf(w, "%d files done (%s), %d were there, %d failed; %s received in %.1f s",
 		r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
-	if r.FloodWaits > 0 {
+	switch r.FloodWaits {
+	case 0:
+	case 1:
+		_, _ = fmt.Fprint(w, ", 1 wait for Telegram")
+	default:
 		_, _ = fmt.Fprintf(w, ", %d waits for Telegram", r.FloodWaits)
 	}
 	_, _ = fmt.Fprintln(w)

@@ -14,8 +14,9 @@ import (
 )
 
 // settle is how long after a wait was told a request may still leave that was
-// decided on before.
-const settle = 250 * time.Millisecond
+// decided on before: on a machine that does other things a goroutine that is
+// ready may get its turn some hundred milliseconds later.
+const settle = 600 * time.Millisecond
 
 // waits knows every wait that an answer has told of, over engines and clients,
 // and notes requests for parts that were begun inside one.

@@ -26,7 +26,8 @@ const (
 // errStale says that a finished file needs a new reference to be verified.
 var errStale = errors.New("transfer: file reference expired")
 
-// asides are the waits that hold such calls. Safe for concurrent use.
+// asides are the waits that hold such calls, and the parts whose connection was
+// made while one began. Safe for concurrent use.
 type asides struct {
 	mu    sync.Mutex
 	until map[scheduler.Scope]time.Time

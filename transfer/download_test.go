@@ -324,6 +324,30 @@ func TestFloodWait(t *testing.T) {
 	})
 }
 
+// TestWaitDuringDial: a connection is being made for a part, and when it is
+// there a wait has begun. The part is held by it as all others are.
+func TestWaitDuringDial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.add(1, 30*mib, 2)
+		b.dialing = 2 * time.Second
+		var told, until time.Time
+		b.hook = func(r request) (tl.Object, error, bool) {
+			if told.IsZero() {
+				told = time.Now()
+				until = told.Add(30 * time.Second)
+				return nil, rpcError(420, "FLOOD_WAIT_30", "upload.getFile"), true
+			}
+			if r.at.After(told) && r.at.Before(until) {
+				t.Errorf("request %v inside the wait", until.Sub(r.at))
+			}
+			return nil, nil, false
+		}
+		b.mustDownload()
+	})
+}
+
 // A wait outlives the run.
 func TestFloodWaitSurvives(t *testing.T) {
 	t.Parallel()

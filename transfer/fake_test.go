@@ -53,6 +53,7 @@ type fake struct {
 	hookMu      sync.Mutex
 	onRefresh   func(ids []int) (map[int][]telegram.File, error)
 	onCDN       func(dc int) error
+	dialing     time.Duration // what a call for any session but the first takes
 	onReauth    func(cause error) error
 	onSend      func(u telegram.Uploaded) error
 	onCDNAnswer func(data []byte) // may spoil what a CDN sends
@@ -118,7 +119,12 @@ func (f *fake) add(id int64, size, dc int) *fakeFile {
 
 func (f *fake) HomeDC() int { return 2 }
 
-func (f *fake) FileSession(_ context.Context, dc int, use telegram.Use, n int) (Session, error) {
+func (f *fake) FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error) {
+	if f.dialing > 0 && n > 0 {
+		if err := nap(ctx, f.dialing); err != nil {
+			return nil, err
+		}
+	}
 	return fakeSession{f, dc, false, use, n}, nil
 }
 

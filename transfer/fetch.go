@@ -55,9 +55,9 @@ func (p *fetched) stored() { p.d.hash.catchUp(p.d.run.ctx()) }
 
 // move asks for one part at the DC or CDN that the scheduler names.
 func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) {
-	conn, err := d.run.session(ctx, s.Route, s.Conn)
+	conn, err := d.run.partSession(ctx, s)
 	if err != nil {
-		if s.Route.Use == scheduler.CDN {
+		if s.Route.Use == scheduler.CDN && !errors.Is(err, errAgain) {
 			return nil, d.cdnTrouble(ctx, err)
 		}
 		return nil, err

@@ -121,6 +121,7 @@ func (r *run) disconnect(p scheduler.Pool, conn int) {
 
 // floodWait notes a wait, and stops the run if it is longer than allowed.
 func (r *run) floodWait(w scheduler.Wait) {
+	r.asides.hold(w.Scope, w.Until)
 	r.report.FloodWaits++
 	r.report.WaitSeconds += w.For.Seconds()
 	reason := "FLOOD_WAIT"

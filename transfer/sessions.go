@@ -26,6 +26,16 @@ func (r *run) session(ctx context.Context, route scheduler.Route, conn int) (Ses
 	return s, nil
 }
 
+// partSession is the connection for a part. Making it may take long, and a
+// wait that has begun meanwhile holds the part too: then it fails with errAgain.
+func (r *run) partSession(ctx context.Context, s scheduler.Send) (Session, error) {
+	conn, err := r.session(ctx, s.Route, s.Conn)
+	if err == nil && r.asides.left(s.Route.Scope()) > 0 {
+		return nil, errAgain
+	}
+	return conn, err
+}
+
 // reconnects is how often a session has made its connection anew.
 func reconnects(s any) int {
 	if s, ok := s.(interface{ Reconnects() int }); ok {

@@ -273,7 +273,7 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 	if _, err := u.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
 	}
-	conn, err := u.run.session(ctx, s.Route, s.Conn)
+	conn, err := u.run.partSession(ctx, s)
 	if err != nil {
 		return nil, err
 	}

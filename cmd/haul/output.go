@@ -137,8 +137,11 @@ func isTrouble(e transfer.Event) bool {
 	}
 }
 
-// lineOf is what an event says in a line, "" if nothing.
-func lineOf(e transfer.Event) string {
+// lineOf is what an event says in a line, "" if nothing. Names of files and
+// errors come from strangers: none moves the cursor.
+func lineOf(e transfer.Event) string { return printable(wordsOf(e)) }
+
+func wordsOf(e transfer.Event) string {
 	switch e := e.(type) {
 	case archive.FileWrong, archive.FileExtra, archive.LineBad:
 		return verifyLine(e)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 func TestFit(t *testing.T) {
@@ -74,5 +75,21 @@ func TestSummary(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "a.bin"); n != failuresShown {
 		t.Errorf("%d failed files are named, want %d", n, failuresShown)
+	}
+}
+
+// Names of files, also of those on disk, come from strangers: none may move
+// the cursor, alone or within an error.
+func TestNamesArePrintable(t *testing.T) {
+	const name = "a\x1b[2J\u202eb\r.bin"
+	var out strings.Builder
+	summarize(&out, &transfer.Report{Failed: []transfer.FileResult{{Path: name, Err: errors.New("open " + name + ": no")}}})
+	for _, line := range []string{
+		lineOf(transfer.FileDone{Path: name}), lineOf(transfer.FileDone{Path: name, ResumedBytes: 1}),
+		lineOf(transfer.FileFailed{Path: name, Error: "open " + name + ": no"}), lineOf(archive.FileExtra{Path: name}), out.String(),
+	} {
+		if !strings.Contains(line, "a[2Jb.bin") || strings.ContainsAny(line, "\x1b\r\u202e") {
+			t.Errorf("%q", line)
+		}
 	}
 }

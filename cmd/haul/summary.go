@@ -46,7 +46,7 @@ func summarize(w io.Writer, r *transfer.Report) {
 		if !f.Retryable {
 			again = " (trying again will not help)"
 		}
-		_, _ = fmt.Fprintf(w, "  %s  %s  %s%s\n", printable(f.Path), size(f.Size), text(f.Err), again)
+		_, _ = fmt.Fprintf(w, "  %s  %s  %s%s\n", printable(f.Path), size(f.Size), printable(text(f.Err)), again)
 	}
 	if more := len(r.Failed) - failuresShown; more > 0 {
 		_, _ = fmt.Fprintf(w, "  and %d more; --report FILE lists them all\n", more)

@@ -87,7 +87,7 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", filepath.Base(f.Path), messageName(peer, f.MessageID))
+			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", printable(filepath.Base(f.Path)), messageName(peer, f.MessageID))
 		}
 	}
 	if text := left.String(); text != "" && !c.Bool("quiet") {

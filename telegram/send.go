@@ -145,6 +145,9 @@ func sendError(to Peer, err error) error {
 	if rpc, missing := isRPC(err, "FILE_PART_X_MISSING"); missing {
 		return &PartMissingError{Part: rpc.Arg, Err: rpc}
 	}
+	if rpc, refused := isRPC(err); refused && sendWords[rpc.Type] != "" {
+		err = &SendError{sendWords[rpc.Type], err}
+	}
 	return fmt.Errorf("send to %v: %w", to, err)
 }
 

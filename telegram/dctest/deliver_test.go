@@ -106,8 +106,14 @@ func TestReplies(t *testing.T) {
 		want       string
 		topic, to  int32
 	}{
-		{2, 0, "", 2, 2}, {5, 2, "", 2, 5}, {5, 0, "", 2, 5}, {3, 0, "400 TOPIC_CLOSED", 0, 0}, {6, 3, "400 TOPIC_CLOSED", 0, 0},
-		{5, 3, "400 TOPIC_ID_INVALID", 0, 0}, {99, 0, "400 REPLY_MESSAGE_ID_INVALID", 0, 0}, {4, 0, "", 1, 4},
+		{2, 0, "", 2, 2},
+		{5, 2, "", 2, 5},
+		{5, 0, "", 2, 5},
+		{3, 0, "400 TOPIC_CLOSED", 0, 0},
+		{6, 3, "400 TOPIC_CLOSED", 0, 0},
+		{5, 3, "400 TOPIC_ID_INVALID", 0, 0},
+		{99, 0, "400 REPLY_MESSAGE_ID_INVALID", 0, 0},
+		{4, 0, "", 1, 4},
 	} {
 		q := send(tt.reply, tt.top)
 		if tt.want != "" {

@@ -124,7 +124,7 @@ func (m Mode) Escape(text string) string {
 // isPunct reports whether a backslash makes the character text: the
 // punctuation of ASCII.
 func isPunct(r rune) bool {
-	return r > ' ' && r < 0x7f && !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+	return r < 0x80 && strings.ContainsRune("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", r)
 }
 
 // Len is the length of a text as Telegram counts it, in UTF-16 units.

@@ -120,6 +120,9 @@ type worldMessage struct {
 	began      string // title of the topic that this service message began
 	post       int    // of a discussion group: the post that this is a copy of
 	entities   []api.MessageEntityClass
+	silent     bool
+	reply      int // message that it answers; 0: none
+	topic      int // of a forum that a client has sent it to; 0: General
 }
 
 // A chat is a channel with what clients sent to it, or the Saved Messages of a user.
@@ -136,6 +139,7 @@ type chat struct {
 	sent        []*worldMessage
 	ids         idList
 	pts         int
+	schedules   int                  // ids of scheduled messages that were given out
 	found       map[string]foundList // searches and threads, while nothing changes
 }
 

@@ -130,6 +130,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		_ = c.Close()
 		return nil, err
 	}
+	c.schedule()
 	return c, nil
 }
 

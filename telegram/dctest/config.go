@@ -131,6 +131,12 @@ type ChannelConfig struct {
 	// messages, then the comments, mixed and spread over them.
 	Comments []FileSpec `json:"comments"`
 	Invite   string     `json:"invite"` // hash of its invite link; "": none
+	// Events are what happens in it while the cluster runs.
+	Events []Event `json:"events"`
+	// How it stands in the accounts' lists of chats.
+	Pinned   bool `json:"pinned"`
+	Archived bool `json:"archived"`
+	Unread   int  `json:"unread"`
 }
 
 // A FileSpec is a number of messages with files of one kind.
@@ -335,6 +341,11 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 	}
 	if len(ch.Topics) > maxTopics {
 		return fmt.Errorf("%d topics, want %d at most", len(ch.Topics), maxTopics)
+	}
+	for i := range ch.Events {
+		if err := ch.Events[i].check(dcs); err != nil {
+			return fmt.Errorf("events[%d]: %w", i, err)
+		}
 	}
 	posts, err := checkFiles("files", ch.Files, dcs, cdn)
 	if err != nil {

@@ -42,6 +42,9 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 		out.Views = tl.Some(int32(100 + id%900))
 	}
 	ch.thread(m, out)
+	if !m.edited.IsZero() {
+		out.EditDate = tl.Some(int32(m.edited.Unix()))
+	}
 	if m.grouped != 0 {
 		out.GroupedID = tl.Some(m.grouped)
 	}

@@ -128,10 +128,10 @@ func (c *Client) changes(d *Difference, p Peer, a *api.UpdatesChannelDifference)
 	slices.SortFunc(d.New, func(a, b *Message) int { return a.ID - b.ID })
 }
 
-// TouchedChats are the marked ids of the channels in which something has
-// happened according to updates that a session got unasked (Config.OnUpdate).
-// others says that it may also have been in other chats, or anywhere.
-func TouchedChats(updates tl.Raw) (channels []int64, others bool) {
+// touchedChats are the marked ids of the channels in which something has
+// happened according to updates that a session got unasked. others says that it
+// may also have been in other chats, or anywhere.
+func touchedChats(updates tl.Raw) (channels []int64, others bool) {
 	d := tl.NewDecoder(updates)
 	u := api.DecodeUpdates(d)
 	if d.Err() != nil {

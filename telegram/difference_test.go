@@ -106,12 +106,12 @@ func TestTouchedChats(t *testing.T) {
 		"private": {&api.UpdateShort{Update: &api.UpdateNewMessage{Message: entry(other)}}, nil, true},
 		"all":     {&api.UpdatesTooLong{}, nil, true},
 	} {
-		ids, others := TouchedChats(tl.Marshal(c.update))
+		ids, others := touchedChats(tl.Marshal(c.update))
 		if !slices.Equal(ids, c.ids) || others != c.others {
 			t.Errorf("%s: %v, %v, want %v, %v", name, ids, others, c.ids, c.others)
 		}
 	}
-	if ids, others := TouchedChats([]byte{1, 2, 3}); len(ids) > 0 || !others {
+	if ids, others := touchedChats([]byte{1, 2, 3}); len(ids) > 0 || !others {
 		t.Errorf("garbage: %v, %v", ids, others)
 	}
 }

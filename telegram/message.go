@@ -155,6 +155,7 @@ func channelPeer(c *api.Channel) Peer {
 	return Peer{
 		Kind: PeerChannel, ID: c.ID, AccessHash: c.AccessHash.Value,
 		Username: firstName(c.Username.Value, c.Usernames), Title: c.Title, NoForwards: c.Noforwards, Forum: c.Forum,
+		Group: c.Megagroup || c.Gigagroup,
 	}
 }
 

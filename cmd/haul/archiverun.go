@@ -194,6 +194,7 @@ func (r *archiveRun) plan(ctx context.Context, c *cli.Context, a *account) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.folders.close(), os.RemoveAll(r.folders.scratch)) }()
+	r.s.FilesOnly = true // nothing is recorded: Telegram may search
 	chats, err := r.chats(c, a, follow.Options{Dry: true})
 	if err != nil {
 		return err

@@ -155,7 +155,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	}
 	show.end()
 	sayProtected(c, r.pass)
-	r.sayUnread(c)
+	r.addUnread(report)
 	return outcome(c, j, show, report, err)
 }
 
@@ -181,10 +181,12 @@ func (r *archiveRun) downloads(ctx context.Context, c *cli.Context, a *account, 
 	}
 }
 
-// sayUnread names posts of which the comments could not be read.
-func (r *archiveRun) sayUnread(c *cli.Context) {
+// addUnread counts as failed the posts of which the comments could not be read.
+func (r *archiveRun) addUnread(report *transfer.Report) {
 	for _, o := range r.pass.Unread {
-		notice(c, "comments on %s: no access to them, or they are gone", messageName(o.Peer, o.MessageID))
+		name := "comments on " + messageName(o.Peer, o.MessageID)
+		report.Failed = append(report.Failed, transfer.FileResult{Path: name, Err: telegram.ErrNoThread})
+		report.FilesFailed++
 	}
 }
 

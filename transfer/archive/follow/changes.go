@@ -39,7 +39,7 @@ func (c *Chat) difference(ctx context.Context) (telegram.Difference, error) {
 		pts, err := c.source.ChannelState(ctx, c.peer)
 		return telegram.Difference{Pts: pts, TooLong: true}, err
 	}
-	d, err := c.source.ChannelDifference(ctx, c.peer, c.track.Pts())
+	d, err := c.ask(ctx)
 	switch {
 	case errors.Is(err, telegram.ErrPts):
 		pts, err := c.source.ChannelState(ctx, c.peer)
@@ -47,6 +47,23 @@ func (c *Chat) difference(ctx context.Context) (telegram.Difference, error) {
 	case refusedForGood(err):
 		c.polls = true
 		return telegram.Difference{}, nil
+	}
+	return d, err
+}
+
+// patience is how long an answer is waited for, over all that the client does
+// to get one, until that is told.
+const patience = 90 * time.Second
+
+var errSilence = fmt.Errorf("no answer within %v", patience)
+
+// ask asks for a difference.
+func (c *Chat) ask(ctx context.Context) (telegram.Difference, error) {
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	d, err := c.source.ChannelDifference(bounded, c.peer, c.track.Pts())
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = errSilence
 	}
 	return d, err
 }

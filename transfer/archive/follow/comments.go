@@ -26,8 +26,11 @@ type comments struct {
 	heads map[int64]*heads
 
 	mu sync.Mutex
-	of map[comment]int // the post of comments of which files are under way
+	of map[comment]*onPost // comments of which files are under way
 }
+
+// An onPost is a comment on a post, with how many of its files are not over.
+type onPost struct{ post, files int }
 
 type comment struct {
 	group   int64 // marked id
@@ -60,8 +63,12 @@ func (t *comments) next(ctx context.Context, m *telegram.Message) error {
 }
 
 func (t *comments) release() {
-	if t.hold && !t.keep && t.chat.track != nil {
-		t.chat.track.FileOver(t.post, true)
+	if t.hold && t.chat.track != nil {
+		unread := t.chat.o.Pass.Unread
+		bad := len(unread) > 0 && unread[len(unread)-1].MessageID == t.post
+		if bad || !t.keep {
+			t.chat.track.FileOver(t.post, !bad)
+		}
 	}
 	t.hold = false
 }
@@ -82,9 +89,9 @@ func (t *comments) take(ctx context.Context, m *telegram.Message, y yield) error
 	if c.track != nil && len(m.Files) > 0 {
 		t.mu.Lock()
 		if t.of == nil {
-			t.of = make(map[comment]int)
+			t.of = make(map[comment]*onPost)
 		}
-		t.of[comment{m.Peer.MarkedID(), m.ID}] = t.post
+		t.of[comment{m.Peer.MarkedID(), m.ID}] = &onPost{t.post, len(m.Files)}
 		t.mu.Unlock()
 		c.track.More(t.post, len(m.Files))
 	}
@@ -148,6 +155,13 @@ func (t *comments) fetch(ctx context.Context, h *heads) error {
 func (t *comments) over(group int64, message int) (post int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	post, ok = t.of[comment{group, message}]
-	return post, ok
+	key := comment{group, message}
+	c := t.of[key]
+	if c == nil {
+		return 0, false
+	}
+	if c.files--; c.files == 0 {
+		delete(t.of, key)
+	}
+	return c.post, true
 }

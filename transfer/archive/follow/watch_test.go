@@ -211,6 +211,31 @@ func TestWatchTrouble(t *testing.T) {
 	})
 }
 
+// A Telegram that does not answer is told of.
+func TestWatchSilence(t *testing.T) {
+	inBubble(t, channel(3, 0), func(r *rig) {
+		w := r.watch()
+		silent := make(chan struct{})
+		r.source.answer(func(int) (telegram.Difference, error) {
+			<-silent
+			return telegram.Difference{}, context.DeadlineExceeded
+		})
+		time.AfterFunc(125*time.Second, func() { // longer than it waits
+			r.source.answer(nil)
+			close(silent)
+		})
+		w.after(2 * time.Minute)
+		w.after(2 * time.Minute)
+		if trouble := told[follow.WatchTrouble](w); len(trouble) == 0 || trouble[0].Error != "no answer within 1m30s" {
+			t.Errorf("trouble %+v", trouble)
+		}
+		if len(told[follow.WatchRecovered](w)) != 1 {
+			t.Error("it did not recover")
+		}
+		w.end()
+	})
+}
+
 // When nothing is left to watch the run says so.
 func TestNothingToWatch(t *testing.T) {
 	inBubble(t, channel(3, 0), func(r *rig) {

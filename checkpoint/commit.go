@@ -75,7 +75,7 @@ func (w *writer) apply(o *op) error {
 	case opJob, opForgetJob, opForgetSent:
 		return w.applyJob(o)
 	case opFinishUpload:
-		if err := w.forget(head, pages); err != nil || o.job.ID == "" {
+		if err := errors.Join(w.forget(head, pages), w.remember(o.upload, o.sent)); err != nil || o.job.ID == "" {
 			return err
 		}
 		return w.putJSON(sentKey(o.job.ID, o.upload), o.sent)

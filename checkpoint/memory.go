@@ -21,6 +21,8 @@ type Memory struct {
 	checksums map[Key]map[int]uint32
 	jobs      map[string]Job
 	sent      map[string]map[UploadKey]Sent // by job
+	contents  map[sentContent]Sent
+	sources   map[UploadKey]Sent
 }
 
 type waitID struct {
@@ -34,6 +36,7 @@ func NewMemory() *Memory {
 		downloads: make(map[Key]Download), done: make(map[Key]Done),
 		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait), limits: make(map[string]Limit),
 		checksums: make(map[Key]map[int]uint32), jobs: make(map[string]Job), sent: make(map[string]map[UploadKey]Sent),
+		contents: make(map[sentContent]Sent), sources: make(map[UploadKey]Sent),
 	}
 }
 
@@ -122,6 +125,7 @@ func (m *Memory) applyUploadLocked(o *op) error {
 		delete(m.uploads, o.upload)
 	case opFinishUpload:
 		delete(m.uploads, o.upload)
+		m.rememberLocked(o.upload, o.sent)
 		if id := o.job.ID; id != "" {
 			if m.sent[id] == nil {
 				m.sent[id] = make(map[UploadKey]Sent)

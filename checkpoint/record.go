@@ -53,6 +53,8 @@ type Upload struct {
 	PartSize int    `json:"part_size"`
 	Big      bool   `json:"big"`
 	Source   Source `json:"source"`
+	// Length is how many bytes are sent of the source; 0: all.
+	Length int64 `json:"length,omitempty"`
 	// Started is when the first part was sent. The server forgets parts after
 	// some hours.
 	Started time.Time `json:"started"`

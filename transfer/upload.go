@@ -46,8 +46,11 @@ type upload struct {
 	u    Upload
 	name string
 	key  checkpoint.UploadKey
+	path uint64 // of the source, if all of it is sent: its TargetOf
 
-	file  *os.File // set by open, like the following
+	file  *os.File    // set by open, like the following
+	body  io.ReaderAt // what is sent of it: size bytes from 0 on
+	size  int64
 	since checkpoint.Source
 	hash  *frontier
 	tries int // of finish
@@ -65,24 +68,29 @@ func newUpload(r *run, u Upload) job {
 	if err != nil {
 		path = u.Path
 	}
+	j := &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{Chat: u.To.MarkedID()}}
+	if u.Section == nil {
+		j.path = checkpoint.TargetOf(path)
+	} else {
+		path += u.Section.key()
+	}
 	if u.Job != "" { // each job sends a message of its own
 		path = u.Job + "\x00" + path
 	}
-	return &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{
-		Source: checkpoint.TargetOf(path), Chat: u.To.MarkedID(),
-	}}
+	j.key.Source = checkpoint.TargetOf(path)
+	return j
 }
 
 func (u *upload) info() jobInfo {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	size := u.record.Source.Size
+	size := u.size
 	if u.record.FileID == 0 { // not open yet
 		if fi, err := os.Stat(u.u.Path); err == nil {
-			size = fi.Size()
+			size = u.u.length(fi.Size())
 		}
 	}
-	return jobInfo{id: u.record.FileID, path: u.u.Path, size: size, dc: u.run.tg.HomeDC()}
+	return jobInfo{id: u.record.FileID, path: u.u.shown(), size: size, dc: u.run.tg.HomeDC()}
 }
 
 func (u *upload) route() scheduler.Route {
@@ -96,7 +104,7 @@ func (u *upload) route() scheduler.Route {
 func (u *upload) open(ctx context.Context) (opened, error) {
 	if u.file == nil {
 		missing := u.openSource()
-		if res, err := u.sentBefore(missing); err != nil || res != nil {
+		if res, err := u.sentBefore(ctx, missing); err != nil || res != nil {
 			return opened{done: res}, err
 		}
 		if err := u.load(); err != nil {
@@ -129,27 +137,36 @@ func (u *upload) openSource() error {
 	if err != nil {
 		return err
 	}
-	size := fi.Size()
+	size := u.u.length(fi.Size())
 	switch {
 	case !fi.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file", u.u.Path)
 	case size == 0:
 		return ErrEmpty
+	case u.u.Skip != nil: // nothing is sent, whatever its size
 	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
 		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
 	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
 	}
-	u.since = identify(fi)
-	u.hash = newFrontier(f, size, uploadPartSize)
+	u.since, u.size = identify(fi), size
+	if u.body, err = u.u.body(f, fi.Size()); err != nil {
+		return err
+	}
+	u.hash = newFrontier(u.body, size, uploadPartSize)
 	return nil
 }
 
 // sentBefore is the message that an earlier run of the job has sent of the same
 // content; nil if there is none. A source that could not be opened counts as
 // sent if it is gone: people clear away what they have sent.
-func (u *upload) sentBefore(openErr error) (*FileResult, error) {
+func (u *upload) sentBefore(ctx context.Context, openErr error) (*FileResult, error) {
 	gone := errors.Is(openErr, fs.ErrNotExist)
+	if s := u.u.Skip; s != nil && openErr == nil {
+		res := u.result(checkpoint.Sent{Source: u.since, Document: s.Document, Message: s.Message, SHA256: s.SHA256, Size: u.size})
+		res.Reason = s.Reason
+		return &res, u.confirm(ctx, &res, telegram.File{})
+	}
 	if u.u.Job == "" || openErr != nil && !gone {
 		return nil, openErr
 	}
@@ -158,13 +175,17 @@ func (u *upload) sentBefore(openErr error) (*FileResult, error) {
 		return nil, errors.Join(err, openErr)
 	}
 	res := u.result(s)
-	return &res, nil
+	res.Reason = SkipSent
+	if gone {
+		return &res, nil
+	}
+	return &res, u.confirm(ctx, &res, telegram.File{})
 }
 
 // result is the outcome of an upload whose message is sent.
 func (u *upload) result(s checkpoint.Sent) FileResult {
 	return FileResult{
-		ID: s.Document, Path: u.u.Path, Size: s.Source.Size, SHA256: s.SHA256, MessageID: s.Message, Date: s.At,
+		ID: s.Document, Path: u.u.shown(), Size: s.Length(), SHA256: s.SHA256, MessageID: s.Message, Date: s.At,
 		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message},
 	}
 }
@@ -176,7 +197,7 @@ func (u *upload) load() error {
 	if err != nil {
 		return err
 	}
-	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize
+	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize && old.Length == u.u.sectionSize(u.size)
 	fresh := same && time.Since(old.Started) < partsLife
 	u.mu.Lock()
 	if same {
@@ -197,7 +218,7 @@ func (u *upload) restart() error {
 	u.mu.Lock()
 	u.record = checkpoint.Upload{
 		FileID: randomID(), RandomID: u.record.RandomID, PartSize: uploadPartSize,
-		Big: u.since.Size > smallUpload, Source: u.since, Started: time.Now().UTC(),
+		Big: u.size > smallUpload, Source: u.since, Length: u.u.sectionSize(u.size), Started: time.Now().UTC(),
 		Parts: make(map[int]bool),
 	}
 	record := u.record
@@ -220,11 +241,11 @@ func randomID() int64 {
 }
 
 func (u *upload) count() int {
-	return int((u.since.Size + uploadPartSize - 1) / uploadPartSize)
+	return int((u.size + uploadPartSize - 1) / uploadPartSize)
 }
 
 func (u *upload) length(n int) int {
-	return int(min(uploadPartSize, u.since.Size-int64(n)*uploadPartSize))
+	return int(min(uploadPartSize, u.size-int64(n)*uploadPartSize))
 }
 
 // unchanged fails with ErrChanged if the source is not what it was.
@@ -270,7 +291,7 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 		return nil, err
 	}
 	b := make([]byte, u.length(s.Part.N))
-	if _, err := u.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
+	if _, err := u.body.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	conn, err := u.run.partSession(ctx, s)
@@ -315,7 +336,7 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	}
 	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, telegram.Uploaded{
 		InputFile: file, Name: u.name, MimeType: u.mimeType(), Caption: u.u.Caption,
-		RandomID: u.record.RandomID, Size: u.since.Size, ForceFile: true,
+		RandomID: u.record.RandomID, Size: u.size, ForceFile: true,
 	})
 	var missing *telegram.PartMissingError
 	if errors.As(err, &missing) {
@@ -327,11 +348,16 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
 		return FileResult{}, err
 	}
-	record := checkpoint.Sent{Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC()}
+	record := checkpoint.Sent{
+		Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC(), Path: u.path, Size: u.u.sectionSize(u.size),
+	}
 	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.FinishUpload(u.key, u.u.Job, record) }); err != nil {
 		return FileResult{}, err
 	}
 	res := u.result(record)
+	if err := u.confirm(ctx, &res, sent); err != nil {
+		return FileResult{}, err
+	}
 	return res, u.run.tell(u, res)
 }
 
@@ -367,7 +393,7 @@ func (u *upload) inputFile() (api.InputFileClass, error) {
 		return &api.InputFileBig{ID: u.record.FileID, Parts: parts, Name: u.name}, nil
 	}
 	sum := md5.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(u.file, 0, u.since.Size)); err != nil {
+	if _, err := io.Copy(sum, io.NewSectionReader(u.body, 0, u.size)); err != nil {
 		return nil, err
 	}
 	return &api.InputFile{
@@ -380,7 +406,7 @@ func (u *upload) mimeType() string {
 	if u.u.MimeType != "" {
 		return u.u.MimeType
 	}
-	m, err := mimetype.DetectReader(io.NewSectionReader(u.file, 0, u.since.Size))
+	m, err := mimetype.DetectReader(io.NewSectionReader(u.body, 0, u.size))
 	if err != nil {
 		return "application/octet-stream"
 	}
@@ -397,6 +423,9 @@ func (u *upload) finished(res FileResult) error {
 func (u *upload) close() {
 	if u.file != nil {
 		_ = u.file.Close() // it was only read
+	}
+	if u.u.over != nil {
+		u.u.over()
 	}
 }
 

@@ -13,12 +13,19 @@ import (
 type Section struct {
 	Offset, Size int64  // bytes of the source
 	Content      []byte // not nil: these instead. It is not changed while the upload lives
+	// Whole says, of Content that completes the source in the chat, the SHA-256
+	// of the source: the checkpoint then knows the source as sent.
+	Whole  [32]byte
+	broken error // why there is no Content
 }
+
+// completes reports whether the source is in the chat once u is sent.
+func (u *Upload) completes() bool { return u.Section == nil || u.Section.Whole != [32]byte{} }
 
 // key tells the sections of a source apart in the checkpoint. What is said about
 // a source stands for it.
 func (s *Section) key() string {
-	if s.Content != nil {
+	if s.Content != nil || s.broken != nil {
 		return ""
 	}
 	return fmt.Sprintf("\x00%d+%d", s.Offset, s.Size)
@@ -42,6 +49,8 @@ func (u *Upload) length(size int64) int64 {
 		return size
 	case u.Section.Content != nil:
 		return int64(len(u.Section.Content))
+	case u.Section.broken != nil:
+		return size
 	default:
 		return u.Section.Size
 	}
@@ -61,6 +70,8 @@ func (u *Upload) body(f io.ReaderAt, size int64) (io.ReaderAt, error) {
 	switch {
 	case s == nil:
 		return f, nil
+	case s.broken != nil:
+		return nil, s.broken
 	case s.Content != nil:
 		return bytes.NewReader(s.Content), nil
 	case s.Offset < 0 || s.Size < 0 || s.Offset > size-s.Size:

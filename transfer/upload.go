@@ -69,9 +69,10 @@ func newUpload(r *run, u Upload) job {
 		path = u.Path
 	}
 	j := &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{Chat: u.To.MarkedID()}}
-	if u.Section == nil {
+	if u.completes() {
 		j.path = checkpoint.TargetOf(path)
-	} else {
+	}
+	if u.Section != nil {
 		path += u.Section.key()
 	}
 	if u.Job != "" { // each job sends a message of its own
@@ -143,6 +144,8 @@ func (u *upload) openSource() error {
 		return fmt.Errorf("%s is no regular file", u.u.Path)
 	case size == 0:
 		return ErrEmpty
+	case u.u.Section != nil && u.u.Section.broken != nil:
+		return u.u.Section.broken
 	case u.u.Skip != nil: // nothing is sent, whatever its size
 	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
 		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
@@ -345,16 +348,19 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if isSpoilt(err) && u.tries < manyMissing {
 		return FileResult{}, u.lose(0)
 	}
-	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
-		return FileResult{}, err
+	if err != nil && id == 0 && (ctx.Err() != nil || !errors.Is(err, telegram.ErrAlreadySent)) {
+		return FileResult{}, err // cut short, it may be sent: the next run finds its message
 	}
 	record := checkpoint.Sent{
 		Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC(), Path: u.path, Size: u.u.sectionSize(u.size),
 	}
+	res := u.result(record)
+	if u.u.Section != nil && u.u.completes() {
+		record.SHA256, record.Size = u.u.Section.Whole, 0
+	}
 	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.FinishUpload(u.key, u.u.Job, record) }); err != nil {
 		return FileResult{}, err
 	}
-	res := u.result(record)
 	if err := u.confirm(ctx, &res, sent); err != nil {
 		return FileResult{}, err
 	}

@@ -3,6 +3,7 @@ package transfer
 import (
 	"time"
 
+	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/telegram"
 )
 
@@ -44,6 +45,8 @@ type FileResult struct {
 	ResumedBytes int64    // that were there before this run
 	Skipped      bool     // it was complete before this run
 	Reason       string   // of uploads that were skipped: why
+	// Source identifies the content that an upload has sent.
+	Source checkpoint.Source
 	// Unconfirmed is why it is not proven that the server has the content of an
 	// upload with Confirm; nil if it is.
 	Unconfirmed error

@@ -188,7 +188,7 @@ func (u *upload) sentBefore(ctx context.Context, openErr error) (*FileResult, er
 // result is the outcome of an upload whose message is sent.
 func (u *upload) result(s checkpoint.Sent) FileResult {
 	return FileResult{
-		ID: s.Document, Path: u.u.shown(), Size: s.Length(), SHA256: s.SHA256, MessageID: s.Message, Date: s.At,
+		ID: s.Document, Path: u.u.shown(), Size: s.Length(), SHA256: s.SHA256, MessageID: s.Message, Date: s.At, Source: s.Source,
 		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/split"
 )
 
 // --skip-existing: what a chat has already is not sent again. There are three
@@ -94,7 +94,7 @@ type existing struct {
 	chat  chatFiles
 	to    telegram.Peer
 
-	names   names
+	names   chatNames
 	records []int // messages of the store's records, sorted; nil: not read yet
 	// there are the documents of messages that were looked for; one without
 	// documents is gone.
@@ -107,11 +107,15 @@ type chatFiles interface {
 	RefreshFiles(ctx context.Context, p telegram.Peer, ids []int) (map[int][]telegram.File, error)
 }
 
-func newExisting(ctx context.Context, modes []string, store *checkpoint.Store, chat chatFiles, to telegram.Peer) *existing {
+func newExisting(ctx context.Context, modes []string, store *checkpoint.Store, chat chatFiles, to telegram.Peer) (*existing, error) {
 	e := &existing{modes: modes, store: store, chat: chat, to: to, there: make(map[int][]int64)}
 	e.names.next, e.names.stop = iter.Pull2(fileMessages(ctx, chat, to))
 	e.names.seen, e.names.seed = make(map[uint64][]place), maphash.MakeSeed()
-	return e
+	if !slices.Contains(modes, byName) {
+		return e, nil
+	}
+	// The list goes back from here: what this run sends is not in it.
+	return e, e.names.list()
 }
 
 // fileMessages lists the messages of a chat that have files, newest first.
@@ -252,14 +256,21 @@ func (e *existing) look(ctx context.Context, message int) error {
 // A piece is what is looked for in a chat of a source that is sent in pieces.
 type piece struct {
 	name string
-	size int64 // -1: any
+	size int64 // -1: any, of a manifest
+}
+
+func pieceOf(name string, size int64) piece {
+	if split.IsManifest(name) {
+		size = -1
+	}
+	return piece{name, size}
 }
 
 // byName looks for a source in the list of the chat's files. Each file there
 // counts for one source: two of the same name and size are two.
 func (e *existing) byName(s source, name string, pieces []piece) (*transfer.Skip, error) {
 	if len(pieces) == 0 {
-		pieces = []piece{{name, s.info.Size()}}
+		pieces = []piece{pieceOf(name, s.info.Size())}
 	}
 	for _, p := range pieces {
 		if there, err := e.names.has(p); err != nil || !there {
@@ -273,61 +284,55 @@ func (e *existing) byName(s source, name string, pieces []piece) (*transfer.Skip
 	return &transfer.Skip{Document: last.document, Message: last.message}, nil
 }
 
-// names are the files of a chat, listed as far as they are needed, once.
-type names struct {
+// chatNames are the files of a chat, listed as far as they are needed, once.
+type chatNames struct {
 	next func() (*telegram.Message, error, bool)
 	stop func()
 	over bool
-	// seen are the files that were listed and not taken, by name and size. A
-	// collision of two names would be a file that is not sent, hence the names
-	// beside the hashes.
+	// seen are the files that were listed and not taken, by the hash of their
+	// name and size: of a million files, two that differ have the same one with
+	// a chance of 1 to 30 million.
 	seen map[uint64][]place
 	seed maphash.Seed
 }
 
 type place struct {
-	piece
 	message  int
 	document int64
 }
 
-func (n *names) key(p piece) uint64 { return maphash.Comparable(n.seed, p) }
+func (n *chatNames) key(p piece) uint64 { return maphash.Comparable(n.seed, p) }
 
 // has lists on until a file is found or the list ends.
-func (n *names) has(p piece) (bool, error) {
-	for {
-		if len(n.seen[n.key(p)]) > 0 {
-			return true, nil
-		}
+func (n *chatNames) has(p piece) (bool, error) {
+	for len(n.seen[n.key(p)]) == 0 {
 		if n.over {
 			return false, nil
 		}
-		m, err, more := n.next()
-		if err != nil {
+		if err := n.list(); err != nil {
 			return false, err
 		}
-		if n.over = !more; !more {
-			continue
-		}
-		for _, f := range m.Files {
-			for _, size := range []int64{f.Size, -1} {
-				if size < 0 && !strings.HasSuffix(f.Name, transfer.SplitSuffix) {
-					continue // only manifests are looked for without a size
-				}
-				p := piece{f.Name, size}
-				n.seen[n.key(p)] = append(n.seen[n.key(p)], place{p, m.ID, f.ID})
-			}
-		}
 	}
+	return true, nil
+}
+
+// list takes in the files of one more message.
+func (n *chatNames) list() error {
+	m, err, more := n.next()
+	if n.over = !more; err != nil || !more {
+		return err
+	}
+	for _, f := range m.Files {
+		key := n.key(pieceOf(f.Name, f.Size))
+		n.seen[key] = append(n.seen[key], place{m.ID, f.ID})
+	}
+	return nil
 }
 
 // take takes the newest file of a name and size out of the list, which has it.
-func (n *names) take(p piece) place {
+func (n *chatNames) take(p piece) place {
 	key := n.key(p)
 	list := n.seen[key]
 	n.seen[key] = list[1:]
 	return list[0]
 }
-
-// sourceName is what a source is called in the chat.
-func sourceName(s source) string { return filepath.Base(s.path) }

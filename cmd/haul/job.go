@@ -337,7 +337,7 @@ func jobState(err error) (state, reason string) {
 		return jobDone, ""
 	case errors.Is(err, context.Canceled):
 		return jobInterrupted, ""
-	case errors.As(err, &some):
+	case errors.As(err, &some), errors.As(err, new(*sourcesKept)):
 		return jobFailed, err.Error()
 	case errors.As(err, &wait):
 		return jobWaiting, text(err)

@@ -130,7 +130,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
+	case transfer.FileFailed, sourceKept, transfer.Paused, archive.FileWrong, archive.LineBad:
 		return true
 	default:
 		return false
@@ -145,6 +145,8 @@ func wordsOf(e transfer.Event) string {
 	switch e := e.(type) {
 	case archive.FileWrong, archive.FileExtra, archive.LineBad:
 		return verifyLine(e)
+	case fileSplit, sourceKept:
+		return sendingLine(e)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))

@@ -20,11 +20,15 @@ func upJob() jobKind {
 			return []cli.Flag{
 				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
 				stringFlag("caption", "", "caption of each message, or a template of it: {{.Dir}} {{.Name}} (see below)"),
+				skipFlag(), splitFlag(), deleteSourceFlag(),
 			}
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
+			}
+			if _, err := parseSending(c); err != nil {
+				return err
 			}
 			_, err := parseCaption(c.String("caption"))
 			return err
@@ -41,7 +45,9 @@ func upCommand() *cli.Command {
 			"the order of their names, but for empty ones (Telegram takes none) and links.\n\n" +
 			"A caption may be a Go template. It knows of each file\n" +
 			"   .Name   report.pdf\n   .Stem   report\n   .Ext    .pdf\n   .Path   papers/2025/report.pdf, from the folder that was named\n" +
-			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\nExample:\n" +
+			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\n" +
+			"Files larger than the account may send go in pieces, NAME.001 and so on, and a manifest; haul dl and haul join make\n" +
+			"them one file again. --delete-source reads each file once more, to compare it with the server's hashes.\n\nExample:\n" +
 			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"\n" +
 			"   haul --datacenters dc.json up papers --to @bigchannel --caption \"{{.Dir}}\"",
 		Flags:  upJob().flags(),
@@ -71,19 +77,25 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if err := j.begin(); err != nil {
 		return err
 	}
+	plan, err := newSending(ctx, c, a, e, peer, show)
+	if err != nil {
+		return err
+	}
+	defer plan.close()
 	var left leftOut
-	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
+	report, err := e.Upload(ctx, plan.split(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {
 			text, err := caption.of(s)
 			if err != nil {
 				yield(transfer.Upload{}, err)
 				return
 			}
-			if !yield(transfer.Upload{Path: s.path, To: peer, Caption: text, Job: j.record.ID}, nil) {
+			u := transfer.Upload{Path: s.path, To: peer, Caption: text, Job: j.record.ID}
+			if err := plan.prepare(ctx, s, &u); !yield(u, err) {
 				return
 			}
 		}
-	})
+	}))
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
@@ -93,7 +105,8 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if text := left.String(); text != "" && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %s\n", text)
 	}
-	return outcome(c, j, show, report, err)
+	plan.say(c)
+	return plan.outcome(outcome(c, j, show, report, err))
 }
 
 // messageName is the link of a message, if it has one.

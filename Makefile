@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak mixed
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -94,6 +94,9 @@ bench-memory: ## an archive of 100,000 files: how large the client gets
 days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed, and many short runs
 	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h
 	$(GO) test ./bench/internal/virtual
+
+mixed: ## a folder of 500 files of all sorts: upload, kill, resume, verify, download, compare
+	$(GO) test -race ./cmd/haul -run 'TestMixedFolder$$' -mixed 500
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)

@@ -43,6 +43,10 @@ type Done struct {
 	// PartSize is that of the download, whose marks are kept as the checksums
 	// of the file. 0: none are kept, or the record is older than them.
 	PartSize int `json:"part_size,omitempty"`
+	// Within is the path of a file of which this one has become a piece, from
+	// Offset on, and which it lies in now; "": it lies at Path.
+	Within string `json:"within,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
 }
 
 // An Upload is what is known of an upload: enough to go on with it, and to

@@ -85,8 +85,8 @@ func newUpload(r *run, u Upload) job {
 func (u *upload) info() jobInfo {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	size := u.size
-	if u.record.FileID == 0 { // not open yet
+	size := u.u.length(u.record.Source.Size) // not u.size: open may be writing it
+	if u.record.FileID == 0 {                // not open yet
 		if fi, err := os.Stat(u.u.Path); err == nil {
 			size = u.u.length(fi.Size())
 		}

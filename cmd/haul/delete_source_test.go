@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/tghaul/haul/telegram/dctest"
 )
@@ -19,14 +18,7 @@ func TestKillBeforeDeletion(t *testing.T) {
 	s := newStage(t, dctest.Config{Faults: []dctest.Fault{{Kind: "error", Method: hashes, At: []int64{1, 2}, Code: 500, Message: "INTERNAL"}}})
 	path := s.noise("small.bin", 300_000)
 	p := s.start("up", path, "--to", "@media", "--delete-source")
-	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
-		if s.cluster.Stats().Methods[hashes] != nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nobody asks for hashes")
-		}
-	}
+	s.soon("the first question for hashes", func() bool { return s.cluster.Stats().Methods[hashes] != nil })
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, sourceKept, transfer.Paused, archive.FileWrong, archive.LineBad:
+	case transfer.FileFailed, sourceKept, joinFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
 		return true
 	default:
 		return false
@@ -147,6 +147,8 @@ func wordsOf(e transfer.Event) string {
 		return verifyLine(e)
 	case fileSplit, sourceKept:
 		return sendingLine(e)
+	case joined, notJoined, joinFailed:
+		return joiningLine(e)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))

@@ -56,7 +56,8 @@ func (b *Batch) PutJob(j Job) { b.add(op{kind: opJob, job: j.clone()}) }
 // ForgetJob removes everything known of a job.
 func (b *Batch) ForgetJob(id string) { b.add(op{kind: opForgetJob, job: Job{ID: id}}) }
 
-// ForgetSent removes what is known of the files that a job has sent.
+// ForgetSent removes what is known of the files that a job has sent, and of the
+// messages that it has forwarded.
 func (b *Batch) ForgetSent(id string) { b.add(op{kind: opForgetSent, job: Job{ID: id}}) }
 
 // FinishUpload removes everything known of an upload, whose message is sent.
@@ -84,7 +85,7 @@ func (w *writer) applyJob(o *op) error {
 			return err
 		}
 	}
-	for _, key := range keysUnder(w.txn, sentPrefix(o.job.ID)) {
+	for _, key := range slices.Concat(keysUnder(w.txn, sentPrefix(o.job.ID)), keysUnder(w.txn, forwardPrefix(o.job.ID))) {
 		if err := w.delete(key); err != nil {
 			return err
 		}

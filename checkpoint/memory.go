@@ -23,6 +23,7 @@ type Memory struct {
 	sent      map[string]map[UploadKey]Sent // by job
 	contents  map[sentContent]Sent
 	sources   map[UploadKey]Sent
+	forwards  map[forwardOf]Forward
 }
 
 type waitID struct {
@@ -37,6 +38,7 @@ func NewMemory() *Memory {
 		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait), limits: make(map[string]Limit),
 		checksums: make(map[Key]map[int]uint32), jobs: make(map[string]Job), sent: make(map[string]map[UploadKey]Sent),
 		contents: make(map[sentContent]Sent), sources: make(map[UploadKey]Sent),
+		forwards: make(map[forwardOf]Forward),
 	}
 }
 
@@ -88,8 +90,12 @@ func (m *Memory) applyLocked(o *op) error {
 	case opForgetJob:
 		delete(m.jobs, o.job.ID)
 		delete(m.sent, o.job.ID)
+		m.forgetForwardsLocked(o.job.ID)
 	case opForgetSent:
 		delete(m.sent, o.job.ID)
+		m.forgetForwardsLocked(o.job.ID)
+	case opForward:
+		m.forwards[forwardOf{o.job.ID, o.part}] = o.forward
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Checkpoint interface {
 	SentContent(chat, size int64, sum [32]byte) (checkpoint.Sent, bool, error)
 	SentOfSize(chat, size int64) (bool, error)
 	SentMessages(chat int64) ([]int, error)
+	Forward(job string, n int) (checkpoint.Forward, bool, error)
 }
 
 // Run checks an implementation. open returns an empty checkpoint; reopen, if
@@ -45,6 +46,7 @@ func Run(t *testing.T, open func(*testing.T) Checkpoint, reopen func(*testing.T,
 	t.Run("Checksums", func(t *testing.T) { testChecksums(t, open(t), reopen) })
 	t.Run("Jobs", func(t *testing.T) { testJobs(t, open(t), reopen) })
 	t.Run("Existing", func(t *testing.T) { testExisting(t, open(t), reopen) })
+	t.Run("Forward", func(t *testing.T) { testForward(t, open(t), reopen) })
 	t.Run("Range", func(t *testing.T) { testRange(t, open(t)) })
 	t.Run("Random", func(t *testing.T) { testRandom(t, open(t), reopen) })
 }

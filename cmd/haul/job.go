@@ -38,7 +38,7 @@ type jobKind struct {
 	run     func(ctx context.Context, c *cli.Context, a *account, j *job) error
 }
 
-func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob()} }
+func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob(), forwardJob()} }
 
 // flags are those of the command.
 func (k jobKind) flags() []cli.Flag { return append(k.what(), k.how()...) }
@@ -202,7 +202,7 @@ func normalFlag(command, name, value string) string {
 	switch {
 	case name == "dir", name == "file":
 		return absolute(value)
-	case command == "up" && name == "to":
+	case (command == "up" || command == "forward") && name == "to":
 		return normalChat(value)
 	default:
 		return value

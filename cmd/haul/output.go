@@ -13,6 +13,7 @@ import (
 
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
+	"github.com/tghaul/haul/transfer/forward"
 )
 
 // A display shows the events of a run: as JSON, as bars, or as plain lines.
@@ -147,6 +148,8 @@ func wordsOf(e transfer.Event) string {
 		return verifyLine(e)
 	case fileSplit, sourceKept:
 		return sendingLine(e)
+	case forward.Forwarded:
+		return forwardedLine(e)
 	case joined, notJoined, joinFailed:
 		return joiningLine(e)
 	case transfer.FileDone:

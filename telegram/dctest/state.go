@@ -77,6 +77,8 @@ type stateMessage struct {
 	From       int64     `json:"from"`
 	NoForwards bool      `json:"noforwards,omitempty"`
 	Entities   []byte    `json:"entities,omitempty"` // TL
+
+	Forwarded *forwarded `json:"forwarded,omitempty"`
 }
 
 func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
@@ -169,7 +171,7 @@ func (c *Cluster) restoreSent(ch *chat, list []stateMessage) error {
 		if err != nil {
 			return err
 		}
-		msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
+		msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities, forwarded: m.Forwarded}
 		if m.File != 0 {
 			msg.file = c.world.file(m.File)
 		}
@@ -244,7 +246,7 @@ func sentState(ch *chat) (list []stateMessage) {
 		for _, entity := range m.entities {
 			entity.Encode(&e)
 		}
-		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes()}
+		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes(), Forwarded: m.forwarded}
 		if m.file != nil {
 			sm.File = m.file.id
 		}

@@ -120,6 +120,7 @@ type worldMessage struct {
 	began      string // title of the topic that this service message began
 	post       int    // of a discussion group: the post that this is a copy of
 	entities   []api.MessageEntityClass
+	forwarded  *forwarded // nil: written here
 }
 
 // A chat is a channel with what clients sent to it, or the Saved Messages of a user.

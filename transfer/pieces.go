@@ -67,7 +67,11 @@ func (e *Engine) Split(size int64, uploads iter.Seq2[Upload, error]) iter.Seq2[U
 		}
 		for _, g := range groups {
 			u, complete := g.manifest(ctx)
-			if ctx.Err() != nil || complete && !yield(u, nil) {
+			if err := ctx.Err(); err != nil { // or the list would seem to be complete
+				yield(Upload{}, err)
+				return
+			}
+			if complete && !yield(u, nil) {
 				return
 			}
 		}

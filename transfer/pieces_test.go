@@ -137,8 +137,8 @@ func TestSplitDoubts(t *testing.T) {
 		if err != nil || report.FilesFailed != 1 || report.FilesDone != 2 || len(cluster.Stats().Sent) != 2 {
 			t.Fatalf("%v, %+v; want one piece failed and no manifest", err, report.Counters)
 		}
-		fi, _ := os.Stat(path) // other bytes, and nothing else tells
-		if err := errors.Join(overwrite(path, 10), os.Chtimes(path, time.Time{}, fi.ModTime())); err != nil {
+		fi, _ := os.Stat(path) // other bytes in all pieces, and nothing else tells
+		if err := errors.Join(overwrite(path, 10), overwrite(path, 600<<10), overwrite(path, 1100<<10), os.Chtimes(path, time.Time{}, fi.ModTime())); err != nil {
 			t.Fatal(err)
 		}
 		report, err = sendSplit(t.Context(), t, cluster, store, job)

@@ -70,10 +70,15 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 		return err
 	}
 	defer show.close()
-	e, err := engine(c, a, j.watch(show))
+	o, err := engineOptions(c, a)
 	if err != nil {
 		return err
 	}
+	if o.MaxUploadParts, err = a.client.UploadParts(ctx); err != nil {
+		return err
+	}
+	o.Events = j.watch(show)
+	e := transfer.New(a.client, o)
 	if err := j.begin(); err != nil {
 		return err
 	}

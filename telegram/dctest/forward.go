@@ -15,11 +15,8 @@ type forwarded struct {
 	Date    time.Time `json:"date"`
 }
 
-// header is what a message says of that; nil if f is.
+// header is what a message says of that.
 func (f *forwarded) header() *api.MessageFwdHeader {
-	if f == nil {
-		return nil
-	}
 	h := &api.MessageFwdHeader{Date: int32(f.Date.Unix())}
 	if f.Channel != 0 {
 		h.FromID, h.ChannelPost = &api.PeerChannel{ChannelID: f.Channel}, tl.Some(int32(f.Post))

@@ -42,7 +42,9 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 		out.Views = tl.Some(int32(100 + id%900))
 	}
 	ch.thread(m, out)
-	out.FwdFrom = m.forwarded.header()
+	if m.forwarded != nil {
+		out.FwdFrom = m.forwarded.header()
+	}
 	if m.grouped != 0 {
 		out.GroupedID = tl.Some(m.grouped)
 	}

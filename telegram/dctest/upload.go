@@ -42,7 +42,7 @@ func (r *request) assemble(in api.InputFileClass) (data source, name string, err
 	default:
 		return nil, "", refuse(400, "INPUT_FILE_INVALID")
 	}
-	if parts < 1 || parts > maxPartsOf(r.me) {
+	if parts < 1 || parts > r.maxParts() {
 		return nil, "", refuse(400, "FILE_PARTS_INVALID")
 	}
 	r.c.mu.Lock()

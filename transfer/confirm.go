@@ -39,6 +39,30 @@ func (u *upload) confirm(ctx context.Context, res *FileResult, f telegram.File) 
 	return nil
 }
 
+// confirmParked is confirm for an upload that is not open, of an album that was sent.
+func (u *upload) confirmParked(ctx context.Context, res *FileResult) error {
+	if !u.u.Confirm {
+		return nil
+	}
+	err := u.openSource()
+	if err == nil && !u.since.Equal(res.Source) {
+		err = errOtherSince
+	}
+	if err != nil {
+		res.Unconfirmed = fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	} else {
+		err = u.confirm(ctx, res, telegram.File{})
+	}
+	if u.file != nil {
+		_ = u.file.Close() // it was only read
+		u.file = nil
+	}
+	if res.Unconfirmed != nil {
+		return nil
+	}
+	return err
+}
+
 // Reasons why a copy cannot be proven.
 var (
 	errNoMessage  = errors.New("its message is not known or not there any more")

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl/api"
 )
 
 // Part sizes. See core.telegram.org/api/files.
@@ -173,7 +175,17 @@ type Upload struct {
 	Name     string // shown in the chat; "": the base name of Path
 	To       telegram.Peer
 	Caption  string
-	MimeType string // "": found by looking at the content
+	Entities []api.MessageEntityClass // of the caption
+	MimeType string                   // "": found by looking at the content
+	// As says which kinds of media are sent as what they are. A file of another
+	// kind, or one that Telegram would not take as such, is sent as a document.
+	As Kinds
+	// Thumb makes the preview of the file: a JPEG of at most media.MaxThumb
+	// bytes, or nothing. It is called shortly before the message is sent, and not
+	// for photos. nil: no preview. Its error is told (FileNote), and no more.
+	Thumb func(ctx context.Context) ([]byte, error)
+	// Send says how the message is sent.
+	Send telegram.SendOptions
 	// Job names the command that the upload belongs to. In all runs of one job
 	// a file is sent once, for as long as its content does not change: later
 	// runs skip it. The checkpoint remembers that until it is told to forget
@@ -181,6 +193,8 @@ type Upload struct {
 	Job string
 	// Section, if not nil, is what is sent of the source; else all of it.
 	Section *Section
+	// Alone keeps it out of albums, as sections and what is skipped always are.
+	Alone bool
 	// Skip, if not nil, says that the file is there already and not sent again.
 	Skip *Skip
 	// Confirm has it proven, once the message is sent, that the server has the
@@ -191,6 +205,9 @@ type Upload struct {
 	Finished func(FileResult) error
 
 	over func() // is called once when the upload is done or given up
+
+	album *album // set by Albums
+	place int    // in it
 }
 
 // Errors of runs and files; use errors.Is.

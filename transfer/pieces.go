@@ -113,7 +113,7 @@ func newPieces(u Upload, size int64) *pieces {
 func (g *pieces) upload(i int) Upload {
 	u, p := g.u, g.plan[i]
 	u.Name, u.Section, u.over = p.Name, &Section{Offset: p.Offset, Size: p.Size}, g.oneOver
-	u.MimeType = "application/octet-stream"
+	u.MimeType, u.As, u.Thumb = "application/octet-stream", Documents, nil
 	u.Finished = func(res FileResult) error {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -151,7 +151,7 @@ func (g *pieces) manifest(ctx context.Context) (Upload, bool) {
 		}
 	}
 	u := g.u
-	u.Name, u.MimeType = g.name+split.Suffix, "application/json"
+	u.Name, u.MimeType, u.As, u.Thumb = g.name+split.Suffix, "application/json", Documents, nil
 	content, whole, err := g.describe(ctx)
 	u.Section = &Section{Content: content, Whole: whole, broken: err}
 	if u.Finished != nil {

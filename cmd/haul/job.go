@@ -202,7 +202,7 @@ func normalFlag(command, name, value string) string {
 	switch {
 	case name == "dir", name == "file":
 		return absolute(value)
-	case (command == "up" || command == "forward") && name == "to":
+	case (command == "up" || command == "forward") && name == "to", command == "up" && name == "send-as":
 		return normalChat(value)
 	default:
 		return value

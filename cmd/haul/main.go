@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		HideVersion: true,
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
-			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(), forwardCommand(),
+			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), chatsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(), forwardCommand(),
 			jobsCommand(), resumeCommand(), verifyCommand(), joinCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
 			versionCommand(),
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
+	"github.com/tghaul/haul/transfer/archive/follow"
 	"github.com/tghaul/haul/transfer/forward"
 )
 
@@ -131,7 +132,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, sourceKept, joinFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
+	case transfer.FileFailed, sourceKept, joinFailed, transfer.Paused, archive.FileWrong, archive.LineBad, follow.WatchTrouble, follow.WatchLost, follow.HistoryGap:
 		return true
 	default:
 		return false
@@ -146,6 +147,8 @@ func wordsOf(e transfer.Event) string {
 	switch e := e.(type) {
 	case archive.FileWrong, archive.FileExtra, archive.LineBad:
 		return verifyLine(e)
+	case transfer.FileNote:
+		return fmt.Sprintf("note: %s %s", e.Path, e.Text)
 	case fileSplit, sourceKept:
 		return sendingLine(e)
 	case forward.Forwarded:
@@ -168,7 +171,7 @@ func wordsOf(e transfer.Event) string {
 	case transfer.Resumed:
 		return fmt.Sprintf("there is room again after %.0f s: going on", e.Seconds)
 	default:
-		return ""
+		return watchLine(e)
 	}
 }
 

@@ -117,6 +117,7 @@ func (s *sending) prepare(ctx context.Context, from source, u *transfer.Upload) 
 		}
 	}
 	if len(pieces) > 0 && u.Skip == nil {
+		u.Alone = true
 		s.show.event(fileSplit{now("file_split"), from.path, from.info.Size(), len(pieces) - 1, s.size})
 	}
 	if s.delete {

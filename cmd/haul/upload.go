@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,11 +18,11 @@ func upJob() jobKind {
 		command: "up",
 		how:     tuningFlags,
 		what: func() []cli.Flag {
-			return []cli.Flag{
+			return append([]cli.Flag{
 				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
 				stringFlag("caption", "", "caption of each message, or a template of it: {{.Dir}} {{.Name}} (see below)"),
 				skipFlag(), splitFlag(), deleteSourceFlag(),
-			}
+			}, messageFlags()...)
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 || c.String("to") == "" {
@@ -30,7 +31,7 @@ func upJob() jobKind {
 			if _, err := parseSending(c); err != nil {
 				return err
 			}
-			_, err := parseCaption(c.String("caption"))
+			_, err := parseMessages(c, time.Now())
 			return err
 		},
 		normal: absolute,
@@ -40,12 +41,19 @@ func upJob() jobKind {
 
 func upCommand() *cli.Command {
 	return &cli.Command{
-		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and folders, and send each file as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
+		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and folders, and send each file as a message", ArgsUsage: "PATH...", OnUsageError: usageError,
 		Description: "An upload that was cut short goes on where it was, and sends one message. Of folders all files are sent, in\n" +
 			"the order of their names, but for empty ones (Telegram takes none) and links.\n\n" +
+			"Videos (MP4) and audio are sent as such, all else as documents, byte for byte. Pictures too: Telegram would compress\n" +
+			"them; --as photo,video,audio has it do that. --album groups neighbours in a folder. The preview of clip.mp4 is made of\n" +
+			"clip.thumb, clip.jpg, clip.jpeg, clip.png or clip.webp beside it, else by ffmpeg. Such a picture is sent as well, but for\n" +
+			"clip.thumb.\n\n" +
 			"A caption may be a Go template. It knows of each file\n" +
 			"   .Name   report.pdf\n   .Stem   report\n   .Ext    .pdf\n   .Path   papers/2025/report.pdf, from the folder that was named\n" +
 			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\n" +
+			"--parse-mode markdown knows **bold** __italic__ ~~strikethrough~~ ||spoiler|| \x60code\x60 [text](URL) and blocks of code between\n" +
+			"lines of \x60\x60\x60; a backslash makes the next character text. --parse-mode html knows <b> <i> <u> <s> <code> <pre> <blockquote>\n" +
+			"<tg-spoiler> <a href=\"URL\">. What {{ }} puts in is text, whatever is in it.\n\n" +
 			"Files larger than the account may send go in pieces, NAME.001 and so on, and a manifest; haul dl and haul join make\n" +
 			"them one file again. --delete-source reads each file once more, to compare it with the server's hashes.\n\nExample:\n" +
 			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"\n" +
@@ -57,12 +65,15 @@ func upCommand() *cli.Command {
 
 // uploadFiles sends the files that a job names and has not sent yet.
 func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	caption, err := parseCaption(c.String("caption"))
+	plan, err := parseMessages(c, j.since())
 	if err != nil {
 		return err
 	}
 	peer, err := a.client.Resolve(ctx, c.String("to"))
 	if err != nil {
+		return err
+	}
+	if err := plan.resolve(ctx, c, a, peer); err != nil {
 		return err
 	}
 	show, err := newDisplay(c)
@@ -82,36 +93,38 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if err := j.begin(); err != nil {
 		return err
 	}
-	plan, err := newSending(ctx, c, a, e, peer, show)
+	out, err := newSending(ctx, c, a, e, peer, show)
 	if err != nil {
 		return err
 	}
-	defer plan.close()
+	defer out.close()
 	var left leftOut
-	report, err := e.Upload(ctx, plan.split(func(yield func(transfer.Upload, error) bool) {
+	report, err := e.Upload(ctx, out.split(plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {
-			text, err := caption.of(s)
-			if err != nil {
-				yield(transfer.Upload{}, err)
-				return
+			u := transfer.Upload{Path: s.path, To: peer, Job: j.record.ID}
+			err := plan.prepare(s, &u)
+			if err == nil {
+				err = out.prepare(ctx, s, &u)
 			}
-			u := transfer.Upload{Path: s.path, To: peer, Caption: text, Job: j.record.ID}
-			if err := plan.prepare(ctx, s, &u); !yield(u, err) {
+			if !yield(u, err) || err != nil {
 				return
 			}
 		}
-	}))
+	})))
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", printable(filepath.Base(f.Path)), messageName(peer, f.MessageID))
+			_, _ = fmt.Fprintf(c.App.Writer, "%s is %s\n", printable(filepath.Base(f.Path)), plan.became(peer, f.MessageID))
 		}
 	}
 	if text := left.String(); text != "" && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %s\n", text)
 	}
-	plan.say(c)
-	return plan.outcome(outcome(c, j, show, report, err))
+	if !c.Bool("quiet") {
+		plan.thumbs.say(c.App.ErrWriter)
+	}
+	out.say(c)
+	return out.outcome(outcome(c, j, show, report, err))
 }
 
 // messageName is the link of a message, if it has one.

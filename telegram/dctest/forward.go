@@ -51,7 +51,7 @@ func (r *request) forwardMessages(q *api.MessagesForwardMessagesRequest) (tl.Obj
 		if err != nil {
 			return nil, err
 		}
-		return r.post(to, copies, q.RandomID), nil
+		return r.send(to, copies, q.RandomID, tl.Opt[int32]{})
 	})
 }
 

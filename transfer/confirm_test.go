@@ -211,3 +211,36 @@ func sha(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
+
+// The files of an album are confirmed too, once it is sent; photos, which the
+// server makes anew, never are.
+func TestConfirmAlbum(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cluster := inMemory(t, dctest.Fault{Kind: "hash_lie", Method: "upload.getFileHashes", At: []int64{2}})
+		defer cluster.Close() //nolint:errcheck // the test is about what happens before
+		client := signedIn(t, cluster)
+		defer client.Close() //nolint:errcheck // likewise
+		peer, err := client.Resolve(t.Context(), "@"+dctest.BigChannel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		var told []transfer.FileResult
+		report, err := transfer.New(client, transfer.Options{}).Upload(t.Context(), transfer.Albums(func(yield func(transfer.Upload, error) bool) {
+			for _, name := range []string{"a.bin", "b.bin", "c.bin"} {
+				path := filepath.Join(dir, name)
+				if err := os.WriteFile(path, []byte("the content of "+name), 0o600); err != nil {
+					t.Error(err)
+				}
+				u := transfer.Upload{Path: path, To: peer, Confirm: true, Finished: func(r transfer.FileResult) error { told = append(told, r); return nil }}
+				if !yield(u, nil) {
+					return
+				}
+			}
+		}))
+		if err != nil || report.FilesDone != 3 || len(told) != 3 || told[0].Unconfirmed != nil || !errors.Is(told[1].Unconfirmed, transfer.ErrHash) || told[2].Unconfirmed != nil {
+			t.Errorf("%v, %+v, told %+v; want the second unconfirmed", err, report.Counters, told)
+		}
+	})
+}

@@ -27,7 +27,8 @@ func dlJob() jobKind {
 				stringFlag("dir", ".", "download into this `DIR`", "d"),
 				stringFlag("file", "", "also the messages that this `FILE` lists: an export of Telegram Desktop (result.json) or tdl", "f"),
 			}, selectionFlags()...),
-				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag())
+				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag(),
+				boolFlag("no-join", "leave files that were sent in pieces in pieces"))
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 && c.String("file") == "" {
@@ -122,16 +123,21 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	if err := j.begin(); err != nil {
 		return err
 	}
-	e := transfer.New(a.client, o)
+	e, pieces := transfer.New(a.client, o), new(joiner)
 	l.measure = e.Measure
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for f, err := range l.files(ctx) {
-			if !yield(transfer.Download{File: f.file, Dir: root, Path: f.path}, err) {
+			d := transfer.Download{File: f.file, Dir: root, Path: f.path}
+			if pieces.note(&d); !yield(d, err) {
 				return
 			}
 		}
 		tellProtected(show, l.pass)
 	})
+	if err == nil && !c.Bool("no-join") {
+		l.missed = append(l.missed, pieces.join(ctx, e, show)...)
+		err = ctx.Err()
+	}
 	show.end()
 	sayProtected(c, l.pass)
 	report.Failed = append(report.Failed, l.missed...)

@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
+	bench bench-crypto bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -72,6 +72,9 @@ interop-telethon: ## the import of sessions written by Telethon's own code; need
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+bench-crypto: ## decryption and encryption of messages beside gotd's, in turns on one core; Linux
+	cd mtproto/interop && $(GO) run ./benchcrypto
 
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood

@@ -19,13 +19,16 @@ type lane struct {
 
 	m *Message
 	// ciphered bytes of m.Data are encrypted or decrypted, hashed ones are in sum.
-	// Invariant when opening: hashed <= ciphered.
+	// Invariant between turns of opening: hashed+lag <= ciphered.
 	ciphered, hashed int
 }
 
 // The offsets that _asm/main.go has. Another layout does not compile.
 var _ = [1]struct{}{}[unsafe.Offsetof(lane{}.hash)-8|unsafe.Offsetof(lane{}.chain)-16|
 	unsafe.Offsetof(lane{}.sum)-48|unsafe.Offsetof(lane{}.keys)-80|unsafe.Sizeof(lane{})-344]
+
+// scratchSize is what the kernels with memory of their own take: see _asm/instep.go.
+const scratchSize = 2*4*256 + 15*64 + 63
 
 // An operation is what is done to messages.
 type operation int
@@ -41,10 +44,8 @@ const (
 	hashBlock = 64
 	prefixLen = 32
 	// A block of the hash straddles the data by half its length, since the
-	// prefix is half as long. While opening it also stays a block behind the
-	// decryption: what is hashed in one turn was decrypted in an earlier one.
+	// prefix is half as long.
 	firstHashed = hashBlock - prefixLen
-	opened      = firstHashed + hashBlock
 )
 
 // unit is how many bytes of each message a kernel takes in a turn.
@@ -55,15 +56,26 @@ func (op operation) unit() int {
 	return hashBlock
 }
 
+// lag is how far the hash stays behind the decryption, for which the message before its
+// turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier
+// one. Kernels that are a block ahead with the schedule need another block,
+// but a message that is alone never comes to them.
+func (p path) lag(messages int) int {
+	if p >= vaes && messages > 1 {
+		return 2 * hashBlock
+	}
+	return hashBlock
+}
+
 // run works through messages of any lengths, as many at a time as there are lanes.
 func (p path) run(op operation, messages []Message) {
 	var lanes [MaxAtOnce]lane
-	active := 0
+	active, lag := 0, p.lag(len(messages))
 	for {
 		for active < MaxAtOnce && len(messages) > 0 {
 			// Not in start: what is stored there is taken to outlive this call.
 			lanes[active] = lane{m: &messages[0], sum: initialSum}
-			if lanes[active].start(op) {
+			if lanes[active].start(op, lag) {
 				active++
 			}
 			messages = messages[1:]
@@ -88,7 +100,7 @@ func (p path) run(op operation, messages []Message) {
 
 // start does what comes before the kernel's turns. A message that is too short
 // to have any is done: then it returns false.
-func (l *lane) start(op operation) bool {
+func (l *lane) start(op operation, lag int) bool {
 	m := l.m
 	switch op {
 	case encrypting:
@@ -100,7 +112,7 @@ func (l *lane) start(op operation) bool {
 	case hashing:
 	}
 	if op == opening {
-		l.decrypt(min(opened, len(m.Data)))
+		l.decrypt(min(firstHashed+lag, len(m.Data)))
 	}
 	if (op == opening || op == hashing) && len(m.Data) >= firstHashed {
 		var first [hashBlock]byte
@@ -214,8 +226,7 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 // Without VAES two messages are opened as fast one by one, each in one pass;
 // two hashes of four would be for nothing.
 func (p path) together(op operation, active int) bool {
-	switch {
-	case op == hashing, op == opening && p < vaes:
+	if p < vaes && (op == hashing || op == opening) {
 		return active > 2
 	}
 	return active > 1
@@ -235,16 +246,21 @@ func (l *lane) kernel1(op operation, turns int) {
 }
 
 func (p path) kernel4(op operation, lanes *byte, turns int) {
+	var scratch [scratchSize]byte
 	switch op {
 	case encrypting:
 		encrypt4(lanes, turns)
 	case decrypting:
 		decrypt4(lanes, turns)
 	case hashing:
+		if p >= vaes {
+			hash4wide(lanes, &scratch[0], turns)
+			return
+		}
 		hash4(lanes, turns)
 	case opening:
 		if p >= vaes {
-			open4(lanes, turns)
+			open4(lanes, &scratch[0], turns)
 			return
 		}
 		decrypt4(lanes, turns*hashBlock/block)

@@ -12,7 +12,7 @@ func detect() path {
 		return portable
 	case !supports(cpuid.SHA, cpuid.SSSE3):
 		return aesNI
-	case !supports(cpuid.VAES, cpuid.AVX512F, cpuid.AVX512VL):
+	case !supports(cpuid.VAES, cpuid.AVX512F, cpuid.AVX512VL, cpuid.AVX512BW):
 		return shaNI
 	}
 	return vaes

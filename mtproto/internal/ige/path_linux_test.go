@@ -28,7 +28,7 @@ func TestDetect(t *testing.T) {
 	}
 	want := portable
 	switch {
-	case has("aes", "sha_ni", "ssse3", "vaes", "avx512f", "avx512vl"):
+	case has("aes", "sha_ni", "ssse3", "vaes", "avx512f", "avx512vl", "avx512bw"):
 		want = vaes
 	case has("aes", "sha_ni", "ssse3"):
 		want = shaNI

@@ -111,6 +111,8 @@ func hashKernels() {
 		},
 		func() { emit(hashBlock(first...)); emit(hashBlock(second...)) },
 		func() {})
+	inStep("hash4wide", "hashes n blocks of 64 bytes of each of 4 lanes. AVX-512 and SHA-NI.",
+		func() {}, func() stream { return nil }, func() {})
 }
 
 // roundConstants are the first 32 bits of the fractional parts of the cube

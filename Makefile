@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
+.PHONY: demo build test test-browser test-purego test-arm64 check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
 	bench bench-crypto bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -47,18 +47,26 @@ generate: ## Go types and the schema table, from the pinned schema
 
 generate-asm: ## the assembly of AES-IGE and SHA-256
 	cd mtproto/internal/ige/_asm && $(GO) run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg ige
+	cd mtproto/internal/ige/_asm && $(GO) run ./arm64 -out ../kernels_arm64.s
 
 GENERATED := tl mtproto/internal/ige
 
 generate-check: ## fails if the committed output is not what the generators write
 	find tl -name '*_gen.go' -delete
-	rm -f mtproto/internal/ige/kernels_amd64.s mtproto/internal/ige/kernels_amd64.go
+	rm -f mtproto/internal/ige/kernels_*
 	$(MAKE) generate generate-asm
 	git diff --exit-code -- $(GENERATED)
 	@test -z "$$(git ls-files --others --exclude-standard $(GENERATED))" || { git ls-files --others --exclude-standard $(GENERATED); echo "generated files that are not committed"; exit 1; }
 
 test-purego: ## the cryptography without assembly, as CPUs run it that we have no assembly for
 	$(GO) test -race -shuffle=on -tags purego ./mtproto/crypto ./mtproto/internal/ige
+
+# An emulator of Linux programs for arm64, with a CPU that has the cryptographic extension.
+QEMU_ARM64 ?= qemu-aarch64 -cpu max
+
+test-arm64: ## the cryptography as arm64 runs it, with assembly and without, emulated; needs qemu-user
+	GOARCH=arm64 HAUL_IGE_PATH=armv8 $(GO) test -exec '$(QEMU_ARM64)' ./mtproto/crypto ./mtproto/internal/ige
+	GOARCH=arm64 HAUL_IGE_PATH=portable $(GO) test -exec '$(QEMU_ARM64)' -tags purego ./mtproto/crypto ./mtproto/internal/ige
 
 fuzz: ## every fuzz target, FUZZTIME each
 	FUZZTIME=$(FUZZTIME) sh tools/fuzz.sh

@@ -1,4 +1,4 @@
-//go:build !purego
+//go:build !purego && (amd64 || arm64)
 
 package ige
 
@@ -14,7 +14,7 @@ type lane struct {
 	cipher unsafe.Pointer // the next block of AES
 	hash   unsafe.Pointer // the next block of SHA-256
 	chain  [2][block]byte // output, then input of the AES block before
-	sum    [8]uint32      // SHA-256's state f, e, b, a, h, g, d, c
+	sum    [8]uint32      // SHA-256's state in sumOrder
 	keys   [15 * block]byte
 
 	m *Message
@@ -23,12 +23,9 @@ type lane struct {
 	ciphered, hashed int
 }
 
-// The offsets that _asm/main.go has. Another layout does not compile.
+// The offsets that _asm/main.go and _asm/arm64/main.go have. Another layout does not compile.
 var _ = [1]struct{}{}[unsafe.Offsetof(lane{}.hash)-8|unsafe.Offsetof(lane{}.chain)-16|
 	unsafe.Offsetof(lane{}.sum)-48|unsafe.Offsetof(lane{}.keys)-80|unsafe.Sizeof(lane{})-344]
-
-// scratchSize is what the kernels with memory of their own take: see _asm/instep.go.
-const scratchSize = 2*4*256 + 15*64 + 63
 
 // An operation is what is done to messages.
 type operation int
@@ -52,17 +49,6 @@ const (
 func (op operation) unit() int {
 	if op == encrypting || op == decrypting {
 		return block
-	}
-	return hashBlock
-}
-
-// lag is how far the hash stays behind the decryption, for which the message before its
-// turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier
-// one. Kernels that are a block ahead with the schedule need another block,
-// but a message that is alone never comes to them.
-func (p path) lag(messages int) int {
-	if p >= vaes && messages > 1 {
-		return 2 * hashBlock
 	}
 	return hashBlock
 }
@@ -174,16 +160,21 @@ func (l *lane) finishSum() {
 	end := (n + 1 + 8 + hashBlock - 1) / hashBlock * hashBlock
 	binary.BigEndian.PutUint64(tail[end-8:], 8*uint64(prefixLen+len(l.m.Data)))
 	l.update(tail[:end])
-	for i, from := range [8]int{3, 2, 7, 6, 1, 0, 5, 4} {
+	for i, from := range sumOrder {
 		binary.BigEndian.PutUint32(l.m.Sum[4*i:], l.sum[from])
 	}
 }
 
 // initialSum is SHA-256's initial state, FIPS 180-4, 5.3.3, in a lane's order.
-var initialSum = [8]uint32{
-	0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667,
-	0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372,
-}
+var initialSum = func() (sum [8]uint32) {
+	for i, word := range [8]uint32{
+		0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+		0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+	} {
+		sum[sumOrder[i]] = word
+	}
+	return sum
+}()
 
 func (l *lane) first() *byte { return (*byte)(unsafe.Pointer(l)) }
 
@@ -222,16 +213,6 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 	}
 }
 
-// together reports whether the kernel for four lanes is faster than that for one.
-// Without VAES two messages are opened as fast one by one, each in one pass;
-// two hashes of four would be for nothing.
-func (p path) together(op operation, active int) bool {
-	if p < vaes && (op == hashing || op == opening) {
-		return active > 2
-	}
-	return active > 1
-}
-
 func (l *lane) kernel1(op operation, turns int) {
 	switch op {
 	case encrypting:
@@ -242,28 +223,5 @@ func (l *lane) kernel1(op operation, turns int) {
 		hash1(l.first(), (*byte)(l.hash), turns)
 	case opening:
 		open1(l.first(), turns)
-	}
-}
-
-func (p path) kernel4(op operation, lanes *byte, turns int) {
-	var scratch [scratchSize]byte
-	switch op {
-	case encrypting:
-		encrypt4(lanes, turns)
-	case decrypting:
-		decrypt4(lanes, turns)
-	case hashing:
-		if p >= vaes {
-			hash4wide(lanes, &scratch[0], turns)
-			return
-		}
-		hash4(lanes, turns)
-	case opening:
-		if p >= vaes {
-			open4(lanes, &scratch[0], turns)
-			return
-		}
-		decrypt4(lanes, turns*hashBlock/block)
-		hash4(lanes, turns)
 	}
 }

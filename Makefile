@@ -13,8 +13,8 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test test-full test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
+.PHONY: demo build test test-full test-browser test-purego test-arm64 check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
+	bench bench-crypto bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -50,18 +50,26 @@ generate: ## Go types and the schema table, from the pinned schema
 
 generate-asm: ## the assembly of AES-IGE and SHA-256
 	cd mtproto/internal/ige/_asm && $(GO) run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg ige
+	cd mtproto/internal/ige/_asm && $(GO) run ./arm64 -out ../kernels_arm64.s
 
 GENERATED := tl mtproto/internal/ige
 
 generate-check: ## fails if the committed output is not what the generators write
 	find tl -name '*_gen.go' -delete
-	rm -f mtproto/internal/ige/kernels_amd64.s mtproto/internal/ige/kernels_amd64.go
+	rm -f mtproto/internal/ige/kernels_*
 	$(MAKE) generate generate-asm
 	git diff --exit-code -- $(GENERATED)
 	@test -z "$$(git ls-files --others --exclude-standard $(GENERATED))" || { git ls-files --others --exclude-standard $(GENERATED); echo "generated files that are not committed"; exit 1; }
 
 test-purego: ## the cryptography without assembly, as CPUs run it that we have no assembly for
 	$(GO) test -race -shuffle=on -tags purego ./mtproto/crypto ./mtproto/internal/ige
+
+# An emulator of Linux programs for arm64, with a CPU that has the cryptographic extension.
+QEMU_ARM64 ?= qemu-aarch64 -cpu max
+
+test-arm64: ## the cryptography as arm64 runs it, with assembly and without, emulated; needs qemu-user
+	GOARCH=arm64 HAUL_IGE_PATH=armv8 $(GO) test -exec '$(QEMU_ARM64)' ./mtproto/crypto ./mtproto/internal/ige
+	GOARCH=arm64 HAUL_IGE_PATH=portable $(GO) test -exec '$(QEMU_ARM64)' -tags purego ./mtproto/crypto ./mtproto/internal/ige
 
 fuzz: ## every fuzz target, FUZZTIME each
 	FUZZTIME=$(FUZZTIME) sh tools/fuzz.sh
@@ -75,6 +83,9 @@ interop-telethon: ## the import of sessions written by Telethon's own code; need
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+bench-crypto: ## decryption and encryption of messages beside gotd's, in turns on one core; Linux
+	cd mtproto/interop && $(GO) run ./benchcrypto
 
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood

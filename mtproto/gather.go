@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tghaul/haul/mtproto/crypto"
 )
@@ -13,9 +14,13 @@ import (
 // packet comes with it to a gatherer:
 //
 //	1. if a worker's place is free he takes it, and does his own packet and
-//	   those that wait, four in all. Nobody waits for company
+//	   those that wait, four in all
 //	2. else he waits. A worker on his way out either has done his packet
 //	   too, or gives him the place
+//
+// Who is alone never waits for company. But where others have just come, others
+// are about to: then who takes a place waits for them, for less time than a
+// part takes on its way through a connection with others before it.
 //
 // There is half a place for each core: the other half of the cores reads and
 // writes meanwhile, so that packets come to wait when there are many, and only then.
@@ -23,6 +28,16 @@ import (
 // smallPacket is the length in bytes up to which a packet goes by itself: it
 // takes less time than what it might have to wait for.
 const smallPacket = 16 << 10
+
+const (
+	// patience is how long company is waited for at most. It is of use from some
+	// hundred parts a second on, when there are always many under way.
+	patience = 4 * time.Millisecond
+	// Company is expected if enough packets of others came in the last while.
+	lately      = 5 * patience
+	enoughCame  = 2
+	rememberedN = 8
+)
 
 // A Sealer encrypts and decrypts the packets of all sessions that share it.
 type Sealer struct {
@@ -37,6 +52,9 @@ func NewSealer() *Sealer {
 		places = max(1, places/2)
 	}
 	s := new(Sealer)
+	if crypto.AtOnce() > 1 {
+		s.opens.patience, s.seals.patience = patience, patience
+	}
 	s.opens.free, s.opens.do = places, func(batch []crypto.Packet) { crypto.OpenAll(batch, crypto.FromServer) }
 	s.seals.free, s.seals.do = places, func(batch []crypto.Sealing) { crypto.SealAll(batch, crypto.FromClient) }
 	return s
@@ -66,25 +84,38 @@ const gather = crypto.MaxAtOnce
 
 // A gatherer does items of several goroutines together.
 type gatherer[T any] struct {
-	do func(batch []T)
+	do       func(batch []T)
+	patience time.Duration // 0: company is never waited for
 
 	mu sync.Mutex
-	// free is how many more may work at the same time. If it is not 0, nobody waits.
+	// free is how many more may work at the same time. If it is not 0, nobody
+	// waits, unless for the one in host to have company enough.
 	free    int
 	waiting []*request[T] // in the order in which they came
+	host    *request[T]   // has a place, and waits for company
+	came    [rememberedN]arrival[T]
+	next    int // in came
+}
+
+// An arrival is when somebody has come.
+type arrival[T any] struct {
+	who *request[T]
+	at  time.Time
 }
 
 // A request is what one goroutine brings, again and again. While it waits, a
 // worker owns it.
 type request[T any] struct {
 	item  T
-	turn  chan turn // of size 1: a worker never waits for those whose items he did
-	batch []T       // empty; memory for when it works
+	turn  chan turn     // of size 1: a worker never waits for those whose items he did
+	full  chan struct{} // of size 1: there is company enough
+	limit *time.Timer   // of waiting for it
+	batch []T           // empty; memory for when it works
 	mates []*request[T]
 }
 
 func newRequest[T any]() *request[T] {
-	return &request[T]{turn: make(chan turn, 1), batch: make([]T, 0, gather), mates: make([]*request[T], 0, gather-1)}
+	return &request[T]{turn: make(chan turn, 1), full: make(chan struct{}, 1), batch: make([]T, 0, gather), mates: make([]*request[T], 0, gather-1)}
 }
 
 // A turn is how waiting ends.
@@ -99,12 +130,23 @@ const (
 func (g *gatherer[T]) run(r *request[T], item T) T {
 	r.item = item
 	g.mu.Lock()
-	if g.free > 0 {
+	expected := g.companyLocked(r)
+	if g.free > 0 && g.host == nil {
 		g.free--
+		if expected {
+			g.host = r
+		}
 		g.mu.Unlock()
+		if expected {
+			g.await(r)
+		}
 		g.work(r)
 	} else {
 		g.waiting = append(g.waiting, r)
+		if g.host != nil && len(g.waiting) >= gather-1 {
+			g.host.full <- struct{}{}
+			g.host = nil
+		}
 		g.mu.Unlock()
 		if <-r.turn == work {
 			g.work(r)
@@ -113,6 +155,44 @@ func (g *gatherer[T]) run(r *request[T], item T) T {
 	var none T // r holds on to no packet
 	item, r.item = r.item, none
 	return item
+}
+
+// companyLocked notes that r has come, and reports whether others are about to.
+func (g *gatherer[T]) companyLocked(r *request[T]) bool {
+	if g.patience == 0 {
+		return false
+	}
+	now, others := time.Now(), 0
+	for _, a := range g.came {
+		if a.who != nil && a.who != r && now.Sub(a.at) <= lately {
+			others++
+		}
+	}
+	g.came[g.next] = arrival[T]{r, now}
+	g.next = (g.next + 1) % len(g.came)
+	return others >= enoughCame
+}
+
+// await waits until there is company enough for r, which is the host, or it has waited enough.
+func (g *gatherer[T]) await(r *request[T]) {
+	if r.limit == nil {
+		r.limit = time.NewTimer(g.patience)
+	} else {
+		r.limit.Reset(g.patience)
+	}
+	defer r.limit.Stop()
+	select {
+	case <-r.full:
+		return
+	case <-r.limit.C:
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.host == r {
+		g.host = nil
+		return
+	}
+	<-r.full // it came meanwhile
 }
 
 // work does the items of r, which has a place, and of some that wait, and

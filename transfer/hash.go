@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	sha256 "github.com/minio/sha256-simd"
+	"github.com/tghaul/haul/transfer/internal/filehash"
 )
 
 // A frontier hashes a file from front to back while its parts arrive in any
@@ -29,7 +29,7 @@ type frontier struct {
 
 func newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
 	return &frontier{
-		file: file, size: size, partSize: int64(partSize), sum: sha256.New(),
+		file: file, size: size, partSize: int64(partSize), sum: filehash.New(),
 		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)),
 	}
 }

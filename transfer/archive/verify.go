@@ -16,10 +16,10 @@ import (
 	"sync"
 	"time"
 
-	sha256 "github.com/minio/sha256-simd"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/internal/filehash"
 )
 
 // VerifyOptions say how Verify works. A zero field means its default.
@@ -280,7 +280,7 @@ func (v *verifier) compare(ctx context.Context, root *os.Root, e Entry, sum [32]
 func (v *verifier) sum(ctx context.Context, r io.Reader, p *transfer.FileProgress) (sum [32]byte, n int64, err error) {
 	buf := v.bufs.Get().(*[1 << 20]byte)
 	defer v.bufs.Put(buf)
-	h := sha256.New()
+	h := filehash.New()
 	for ctx.Err() == nil {
 		k, err := r.Read(buf[:])
 		_, _ = h.Write(buf[:k]) // a hash never fails

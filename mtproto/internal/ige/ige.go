@@ -6,7 +6,7 @@
 // is serial work, in which most of a CPU idles. So the assembly hashes while
 // it decrypts, and works on up to four messages at once. Which instructions
 // the CPU has is found out at start; with the build tag purego, and elsewhere
-// than on amd64, the standard library does the work.
+// than on amd64 and arm64, the standard library does the work.
 package ige
 
 import (
@@ -66,15 +66,11 @@ func checkLengths(messages []Message) {
 	}
 }
 
-// A path is a way to do the work. Each includes those before it.
+// A path is a way to do the work. Each includes those before it. What there is beside
+// the portable one depends on the architecture.
 type path int
 
-const (
-	portable path = iota
-	aesNI         // AES in assembly, for up to four messages at once
-	shaNI         // and SHA-256, while one message is decrypted, or four at once
-	vaes          // four messages are decrypted and hashed at once
-)
+const portable path = 0
 
 // MaxAtOnce is how many messages are worked on at the same time at most. Four
 // hide nearly all of the time that one waits for itself; more would bring little, for
@@ -94,5 +90,5 @@ func AtOnce() int {
 var best = detect()
 
 func (p path) String() string {
-	return [...]string{"portable", "aesni", "shani", "vaes"}[p]
+	return pathNames[p]
 }

@@ -21,6 +21,14 @@ func paths() (list []path) {
 	return list
 }
 
+// `make test-arm64` says which path it is about: if the CPU that is emulated
+// for it were not recognised, the tests would all pass without one instruction of it.
+func TestWantedPath(t *testing.T) {
+	if want := os.Getenv("HAUL_IGE_PATH"); want != "" && best.String() != want {
+		t.Errorf("got %v, want %v", best, want)
+	}
+}
+
 // testdata/vectors.json: two vectors of OpenSSL with AES-128, which only the
 // portable code does, and one with AES-256. Values are hex.
 func TestVectors(t *testing.T) {

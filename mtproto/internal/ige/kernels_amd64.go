@@ -44,6 +44,11 @@ func hash1(lane *byte, data *byte, n int)
 //go:noescape
 func hash4(lanes *byte, n int)
 
+// hash4wide hashes n blocks of 64 bytes of each of 4 lanes. AVX-512 and SHA-NI.
+//
+//go:noescape
+func hash4wide(lanes *byte, scratch *byte, n int)
+
 // open1 decrypts and hashes n times 64 bytes of a lane. AES-NI and SHA-NI.
 //
 //go:noescape
@@ -52,4 +57,4 @@ func open1(lanes *byte, n int)
 // open4 decrypts and hashes n times 64 bytes of each of 4 lanes. VAES, AVX-512 and SHA-NI.
 //
 //go:noescape
-func open4(lanes *byte, n int)
+func open4(lanes *byte, scratch *byte, n int)

@@ -4,6 +4,14 @@ package ige
 
 import "github.com/klauspost/cpuid/v2"
 
+const (
+	aesNI path = 1 + iota // AES in assembly, for up to four messages at once
+	shaNI                 // and SHA-256, while one message is decrypted, or four at once
+	vaes                  // four messages are decrypted and hashed at once
+)
+
+var pathNames = []string{"portable", "aesni", "shani", "vaes"}
+
 // detect asks the CPU, and for wide registers the operating system too.
 func detect() path {
 	supports := cpuid.CPU.Supports
@@ -12,7 +20,7 @@ func detect() path {
 		return portable
 	case !supports(cpuid.SHA, cpuid.SSSE3):
 		return aesNI
-	case !supports(cpuid.VAES, cpuid.AVX512F, cpuid.AVX512VL):
+	case !supports(cpuid.VAES, cpuid.AVX512F, cpuid.AVX512VL, cpuid.AVX512BW):
 		return shaNI
 	}
 	return vaes
@@ -55,4 +63,54 @@ func (p path) open(messages []Message) {
 		return
 	}
 	p.run(opening, messages)
+}
+
+// lag is how far the hash stays behind the decryption, for which the message before its
+// turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier
+// one. Kernels that are a block ahead with the schedule need another block,
+// but a message that is alone never comes to them.
+func (p path) lag(messages int) int {
+	if p >= vaes && messages > 1 {
+		return 2 * hashBlock
+	}
+	return hashBlock
+}
+
+// together reports whether the kernel for four lanes is faster than that for one.
+// Without VAES two messages are opened as fast one by one, each in one pass;
+// two hashes of four would be for nothing.
+func (p path) together(op operation, active int) bool {
+	if p < vaes && (op == hashing || op == opening) {
+		return active > 2
+	}
+	return active > 1
+}
+
+// sumOrder is where SHA-NI wants a, b, c, d, e, f, g and h.
+var sumOrder = [8]int{3, 2, 7, 6, 1, 0, 5, 4}
+
+// scratchSize is what the kernels with memory of their own take: see _asm/instep.go.
+const scratchSize = 2*4*256 + 15*64 + 63
+
+func (p path) kernel4(op operation, lanes *byte, turns int) {
+	var scratch [scratchSize]byte
+	switch op {
+	case encrypting:
+		encrypt4(lanes, turns)
+	case decrypting:
+		decrypt4(lanes, turns)
+	case hashing:
+		if p >= vaes {
+			hash4wide(lanes, &scratch[0], turns)
+			return
+		}
+		hash4(lanes, turns)
+	case opening:
+		if p >= vaes {
+			open4(lanes, &scratch[0], turns)
+			return
+		}
+		decrypt4(lanes, turns*hashBlock/block)
+		hash4(lanes, turns)
+	}
 }

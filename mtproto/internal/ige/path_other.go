@@ -1,6 +1,8 @@
-//go:build purego || !amd64
+//go:build purego || (!amd64 && !arm64)
 
 package ige
+
+var pathNames = []string{"portable"}
 
 func detect() path { return portable }
 

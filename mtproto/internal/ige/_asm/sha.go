@@ -1,12 +1,11 @@
 package main
 
 import (
-	"math"
-	"math/big"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/tghaul/haul/mtproto/internal/ige/_asm/fips"
 )
 
 // A hashLane is the SHA-256 of one message in registers.
@@ -85,7 +84,7 @@ func pair(lane int, a, b Register) []hashLane {
 
 func hashKernels() {
 	constants = GLOBL("roundConstants", RODATA|NOPTR)
-	for i, k := range roundConstants() {
+	for i, k := range fips.RoundConstants() {
 		DATA(4*i, U32(k))
 	}
 	bigEndian = GLOBL("bigEndian", RODATA|NOPTR)
@@ -111,26 +110,6 @@ func hashKernels() {
 		},
 		func() { emit(hashBlock(first...)); emit(hashBlock(second...)) },
 		func() {})
-}
-
-// roundConstants are the first 32 bits of the fractional parts of the cube
-// roots of the first 64 primes: FIPS 180-4, 4.2.2.
-func roundConstants() (list []uint32) {
-	for n := int64(2); len(list) < 64; n++ {
-		if !big.NewInt(n).ProbablyPrime(0) {
-			continue
-		}
-		// The root of n * 2^96 is that of n, times 2^32.
-		target := new(big.Int).Lsh(big.NewInt(n), 96)
-		root := big.NewInt(int64(math.Cbrt(float64(n)) * (1 << 32)))
-		cube := func(x *big.Int) *big.Int { return new(big.Int).Exp(x, big.NewInt(3), nil) }
-		for cube(root).Cmp(target) > 0 {
-			root.Sub(root, big.NewInt(1))
-		}
-		for next := new(big.Int).Add(root, big.NewInt(1)); cube(next).Cmp(target) <= 0; next.Add(next, big.NewInt(1)) {
-			root.Set(next)
-		}
-		list = append(list, uint32(root.Uint64()))
-	}
-	return list
+	inStep("hash4wide", "hashes n blocks of 64 bytes of each of 4 lanes. AVX-512 and SHA-NI.",
+		func() {}, func() stream { return nil }, func() {})
 }

@@ -1,4 +1,4 @@
-//go:build !purego
+//go:build !purego && (amd64 || arm64)
 
 package ige
 
@@ -14,16 +14,16 @@ type lane struct {
 	cipher unsafe.Pointer // the next block of AES
 	hash   unsafe.Pointer // the next block of SHA-256
 	chain  [2][block]byte // output, then input of the AES block before
-	sum    [8]uint32      // SHA-256's state f, e, b, a, h, g, d, c
+	sum    [8]uint32      // SHA-256's state in sumOrder
 	keys   [15 * block]byte
 
 	m *Message
 	// ciphered bytes of m.Data are encrypted or decrypted, hashed ones are in sum.
-	// Invariant when opening: hashed <= ciphered.
+	// Invariant between turns of opening: hashed+lag <= ciphered.
 	ciphered, hashed int
 }
 
-// The offsets that _asm/main.go has. Another layout does not compile.
+// The offsets that _asm/main.go and _asm/arm64/main.go have. Another layout does not compile.
 var _ = [1]struct{}{}[unsafe.Offsetof(lane{}.hash)-8|unsafe.Offsetof(lane{}.chain)-16|
 	unsafe.Offsetof(lane{}.sum)-48|unsafe.Offsetof(lane{}.keys)-80|unsafe.Sizeof(lane{})-344]
 
@@ -41,10 +41,8 @@ const (
 	hashBlock = 64
 	prefixLen = 32
 	// A block of the hash straddles the data by half its length, since the
-	// prefix is half as long. While opening it also stays a block behind the
-	// decryption: what is hashed in one turn was decrypted in an earlier one.
+	// prefix is half as long.
 	firstHashed = hashBlock - prefixLen
-	opened      = firstHashed + hashBlock
 )
 
 // unit is how many bytes of each message a kernel takes in a turn.
@@ -58,12 +56,12 @@ func (op operation) unit() int {
 // run works through messages of any lengths, as many at a time as there are lanes.
 func (p path) run(op operation, messages []Message) {
 	var lanes [MaxAtOnce]lane
-	active := 0
+	active, lag := 0, p.lag(len(messages))
 	for {
 		for active < MaxAtOnce && len(messages) > 0 {
 			// Not in start: what is stored there is taken to outlive this call.
 			lanes[active] = lane{m: &messages[0], sum: initialSum}
-			if lanes[active].start(op) {
+			if lanes[active].start(op, lag) {
 				active++
 			}
 			messages = messages[1:]
@@ -88,7 +86,7 @@ func (p path) run(op operation, messages []Message) {
 
 // start does what comes before the kernel's turns. A message that is too short
 // to have any is done: then it returns false.
-func (l *lane) start(op operation) bool {
+func (l *lane) start(op operation, lag int) bool {
 	m := l.m
 	switch op {
 	case encrypting:
@@ -100,7 +98,7 @@ func (l *lane) start(op operation) bool {
 	case hashing:
 	}
 	if op == opening {
-		l.decrypt(min(opened, len(m.Data)))
+		l.decrypt(min(firstHashed+lag, len(m.Data)))
 	}
 	if (op == opening || op == hashing) && len(m.Data) >= firstHashed {
 		var first [hashBlock]byte
@@ -162,16 +160,21 @@ func (l *lane) finishSum() {
 	end := (n + 1 + 8 + hashBlock - 1) / hashBlock * hashBlock
 	binary.BigEndian.PutUint64(tail[end-8:], 8*uint64(prefixLen+len(l.m.Data)))
 	l.update(tail[:end])
-	for i, from := range [8]int{3, 2, 7, 6, 1, 0, 5, 4} {
+	for i, from := range sumOrder {
 		binary.BigEndian.PutUint32(l.m.Sum[4*i:], l.sum[from])
 	}
 }
 
 // initialSum is SHA-256's initial state, FIPS 180-4, 5.3.3, in a lane's order.
-var initialSum = [8]uint32{
-	0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667,
-	0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372,
-}
+var initialSum = func() (sum [8]uint32) {
+	for i, word := range [8]uint32{
+		0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+		0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+	} {
+		sum[sumOrder[i]] = word
+	}
+	return sum
+}()
 
 func (l *lane) first() *byte { return (*byte)(unsafe.Pointer(l)) }
 
@@ -210,17 +213,6 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 	}
 }
 
-// together reports whether the kernel for four lanes is faster than that for one.
-// Without VAES two messages are opened as fast one by one, each in one pass;
-// two hashes of four would be for nothing.
-func (p path) together(op operation, active int) bool {
-	switch {
-	case op == hashing, op == opening && p < vaes:
-		return active > 2
-	}
-	return active > 1
-}
-
 func (l *lane) kernel1(op operation, turns int) {
 	switch op {
 	case encrypting:
@@ -231,23 +223,5 @@ func (l *lane) kernel1(op operation, turns int) {
 		hash1(l.first(), (*byte)(l.hash), turns)
 	case opening:
 		open1(l.first(), turns)
-	}
-}
-
-func (p path) kernel4(op operation, lanes *byte, turns int) {
-	switch op {
-	case encrypting:
-		encrypt4(lanes, turns)
-	case decrypting:
-		decrypt4(lanes, turns)
-	case hashing:
-		hash4(lanes, turns)
-	case opening:
-		if p >= vaes {
-			open4(lanes, turns)
-			return
-		}
-		decrypt4(lanes, turns*hashBlock/block)
-		hash4(lanes, turns)
 	}
 }

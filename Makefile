@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
+	bench bench-peers bench-grow profile bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -32,6 +32,7 @@ test-browser: ## the gallery in headless Chromium, which must be installed
 
 check: lint ## everything that CI checks and that runs no test
 	$(GO) vet ./...
+	cd bench/peers && $(GO) vet ./...
 	$(GO) mod verify >/dev/null
 	git diff --exit-code -- go.mod go.sum
 
@@ -72,6 +73,9 @@ interop-telethon: ## the import of sessions written by Telethon's own code; need
 bench: ## 1 GiB over loopback, the cluster in a process of its own; then the micro benchmarks
 	$(GO) run ./bench loopback
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./tl/... ./mtproto/... ./telegram/dctest/content/
+
+bench-peers: ## haul beside gotd/td and mtcute (needs node): table, data, and the tables and pictures of docs/benchmarks.md
+	$(GO) run ./bench peers
 
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood

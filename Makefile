@@ -77,6 +77,9 @@ bench: ## 1 GiB over loopback, the cluster in a process of its own; then the mic
 bench-peers: ## haul beside gotd/td and mtcute (needs node): table, data, and the tables and pictures of docs/benchmarks.md
 	$(GO) run ./bench peers
 
+profile: ## what the client's CPU time goes into: crypto, system calls, and the rest
+	$(GO) run ./bench profile
+
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood
 

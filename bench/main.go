@@ -33,6 +33,7 @@ func workloads() []workload {
 	return []workload{
 		{"loopback", "what a transfer costs: one large file down and one up", plain(loopback)},
 		{"peers", "the same beside gotd/td and mtcute, and over lines, with small files, at start", peers},
+		{"profile", "what the client's CPU time goes into", profiles},
 		{"flood", "how much of what unknown flood rules permit is used, in virtual time", flood},
 		{"plot", "pictures of rate against time for docs/architecture.md, in virtual time", plots},
 		{"wan", "one large file over a line with delay", wan},

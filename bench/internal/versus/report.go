@@ -10,15 +10,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tghaul/haul/bench/internal/plot"
+	"github.com/tghaul/haul/internal/chart"
 	"github.com/tghaul/haul/bench/internal/rig"
 )
 
 var (
-	far     = []int{0, 20, 80, 200}                             //nolint:gochecknoglobals // a table
-	lanes   = []int{1, 2, 4, 8, 16}                             //nolint:gochecknoglobals // a table
-	clients = []string{"haul", "gotd", "gotd, plain", "mtcute"} //nolint:gochecknoglobals // a table
-	onFar   = []string{"haul", "gotd", tdl, "mtcute"}           //nolint:gochecknoglobals // a table
+	far     = []int{0, 20, 80, 200}
+	lanes   = []int{1, 2, 4, 8, 16}
+	clients = []string{"haul", "gotd", "gotd, plain", "mtcute"}
+	onFar   = []string{"haul", "gotd", tdl, "mtcute"}
 )
 
 func (d *Data) cost(client, direction string) []Sample {
@@ -154,7 +154,7 @@ func (d *Data) Insert(path string) error {
 
 // Plots draws the pictures into a folder.
 func (d *Data) Plots(dir string) error {
-	charts := map[string]*plot.Chart{
+	charts := map[string]*chart.Chart{
 		"peers_cpu": {
 			Title: "CPU seconds of the client for each GiB", Subtitle: d.about("one large file over loopback, 8 connections"), Unit: "s/GiB", Bars: true,
 			Categories: []string{"download", "upload"}, Series: d.series(clients, 2, func(c string, i int) float64 {
@@ -207,9 +207,9 @@ func (d *Data) Plots(dir string) error {
 func (d *Data) about(what string) string { return what + "; measured " + d.Date }
 
 // series are those of the clients that have any value.
-func (d *Data) series(names []string, n int, of func(client string, i int) float64) (list []plot.Series) {
+func (d *Data) series(names []string, n int, of func(client string, i int) float64) (list []chart.Series) {
 	for _, c := range names {
-		s := plot.Series{Name: c}
+		s := chart.Series{Name: c}
 		for i := range n {
 			v := of(c, i)
 			if v == 0 {

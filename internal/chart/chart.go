@@ -1,4 +1,6 @@
-package plot
+// Package chart draws values of several series for the same categories as SVG,
+// as bars side by side or as lines.
+package chart
 
 import (
 	"fmt"
@@ -25,23 +27,34 @@ type Series struct {
 	Values []float64
 }
 
-// seriesColours can be told apart also without seeing colours well.
-var seriesColours = []string{"#186faf", "#d9822b", "#5c7080", "#29a634", "#8f398f"} //nolint:gochecknoglobals // a table
+// colours can be told apart also without seeing colours well.
+var colours = []string{"#186faf", "#d9822b", "#5c7080", "#29a634", "#8f398f"}
 
-const keyHeight = 20 // of a line of the key, in pixels
+// Sizes in pixels.
+const (
+	width, height = 760, 300
+	left, right   = 56, 84
+	top, bottom   = 54, 40
+	keyHeight     = 20 // of a line of the key
+)
+
+type tick struct {
+	At   float64
+	Text string
+}
 
 // WriteTo draws the chart.
 func (c *Chart) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
-	if err := chartPage.Execute(&b, c.layout()); err != nil {
+	if err := page.Execute(&b, c.layout()); err != nil {
 		return 0, err
 	}
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
 }
 
-// A chartDrawing is a chart in pixels.
-type chartDrawing struct {
+// A drawing is a chart in pixels.
+type drawing struct {
 	*Chart
 	Width, Height     int
 	Left, Right, Base int
@@ -63,7 +76,7 @@ type mark struct {
 	Text             string
 }
 
-func (c *Chart) layout() chartDrawing {
+func (c *Chart) layout() drawing {
 	most := 0.0
 	for _, s := range c.Series {
 		for _, v := range s.Values {
@@ -81,7 +94,7 @@ func (c *Chart) layout() chartDrawing {
 	y := func(v float64) float64 { return round(float64(base) - float64(base-top)*v/ceiling) }
 	wide := float64(width-left-right) / float64(max(1, len(c.Categories)))
 	middle := func(i int) float64 { return round(left + wide*(float64(i)+0.5)) }
-	d := chartDrawing{
+	d := drawing{
 		Chart: c, Width: width, Height: height + 2*keyHeight, Left: left, Right: width - right, Base: base,
 		TopOfPlane: top, Key: height + keyHeight,
 	}
@@ -93,7 +106,7 @@ func (c *Chart) layout() chartDrawing {
 	}
 	keyX := left
 	for n, s := range c.Series {
-		sh := shape{Name: s.Name, Colour: seriesColours[n%len(seriesColours)], KeyX: keyX}
+		sh := shape{Name: s.Name, Colour: colours[n%len(colours)], KeyX: keyX}
 		keyX += 30 + 7*len(s.Name)
 		var points []string
 		bar := wide * 0.8 / float64(len(c.Series))
@@ -117,6 +130,19 @@ func (c *Chart) layout() chartDrawing {
 	return d
 }
 
+func round(v float64) float64 { return math.Round(v*10) / 10 }
+
+// roundStep is 1, 2 or 5 times a power of ten, near v.
+func roundStep(v float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 5} {
+		if v <= m*unit {
+			return m * unit
+		}
+	}
+	return 10 * unit
+}
+
 // short is a number with at most three digits that matter.
 func short(v float64) string {
 	switch {
@@ -129,7 +155,7 @@ func short(v float64) string {
 	}
 }
 
-var chartPage = template.Must(template.New("chart").Parse(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" font-family="system-ui, sans-serif" font-size="11">
+var page = template.Must(template.New("chart").Parse(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" font-family="system-ui, sans-serif" font-size="11">
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="{{.Left}}" y="20" font-size="15" font-weight="600" fill="#1f2933">{{html .Title}}</text>
 <text x="{{.Left}}" y="37" fill="#52606d">{{html .Subtitle}}</text>

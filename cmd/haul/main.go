@@ -50,7 +50,7 @@ func newApp() *cli.App {
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), doctorCommand(), benchCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
 			versionCommand(),
 		},
 		Before:         applyConfig,

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tghaul/haul/internal/chart"
 	"github.com/tghaul/haul/bench/internal/rig"
+	"github.com/tghaul/haul/internal/chart"
 )
 
 var (

@@ -80,6 +80,9 @@ bench-peers: ## haul beside gotd/td and mtcute (needs node): table, data, and th
 profile: ## what the client's CPU time goes into: crypto, system calls, and the rest
 	$(GO) run ./bench profile
 
+bench-grow: ## what a part costs the scheduler and the checkpoint with 1 to 100,000 files queued; the start of the program
+	$(GO) run ./bench grow
+
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood
 

@@ -41,6 +41,7 @@ func workloads() []workload {
 		{"references", "what it costs when all file references expire at once", references},
 		{"kill", "kill -9 at random moments, and what resuming costs", kill},
 		{"survive", "1 GiB each way while keys, addresses, proxy and authorisation change", survive},
+		{"grow", "what a part costs with 1 to 100,000 files queued, and the start of the program", growing},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
 		{"soak", "files moved through faults of every kind, for a long time", soaking},
 	}

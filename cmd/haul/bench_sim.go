@@ -130,7 +130,7 @@ func startSim(ctx context.Context, dir string, scenario dctest.Config) (stop fun
 	if err := errors.Join(os.WriteFile(config, nil, 0o600), os.WriteFile(scenarioPath, text, 0o600)); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "--quiet", "--config", config, "sim", "--scenario", scenarioPath, "--datacenters-out", simFile(dir))
+	cmd := exec.Command(program, "--quiet", "--config", config, "sim", "--scenario", scenarioPath, "--datacenters-out", simFile(dir), "--until-eof")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "HAUL_") {
 			cmd.Env = append(cmd.Env, v)
@@ -138,6 +138,10 @@ func startSim(ctx context.Context, dir string, scenario dctest.Config) (stop fun
 	}
 	var said strings.Builder
 	cmd.Stderr = &said
+	alive, err := cmd.StdinPipe() // closed when this process is gone, whatever ends it: then the cluster ends, too
+	if err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -148,6 +152,7 @@ func startSim(ctx context.Context, dir string, scenario dctest.Config) (stop fun
 		close(exited)
 	})
 	stop = func() {
+		_ = alive.Close()
 		stopSim(cmd, exited)
 		waiting.Wait()
 	}
@@ -168,15 +173,11 @@ func startSim(ctx context.Context, dir string, scenario dctest.Config) (stop fun
 	}
 }
 
-// stopSim interrupts the cluster, and kills it where that cannot be done or does
-// not help.
+// stopSim waits for a cluster that was told to end, and kills it if it does not.
 func stopSim(cmd *exec.Cmd, exited <-chan struct{}) {
-	if cmd.Process.Signal(os.Interrupt) == nil {
-		select {
-		case <-exited:
-			return
-		case <-time.After(simEnd):
-		}
+	select {
+	case <-exited:
+	case <-time.After(simEnd):
+		_ = cmd.Process.Kill() // it may have ended by itself
 	}
-	_ = cmd.Process.Kill() // it may have ended by itself
 }

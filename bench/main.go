@@ -43,6 +43,7 @@ func workloads() []workload {
 		{"survive", "1 GiB each way while keys, addresses, proxy and authorisation change", survive},
 		{"grow", "what a part costs with 1 to 100,000 files queued, and the start of the program", growing},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
+		{"channel", "a channel of 1,000,000 messages: dry run, part of it archived, once more, and watched", channel},
 		{"soak", "files moved through faults of every kind, for a long time", soaking},
 	}
 }

@@ -181,6 +181,14 @@ func (f *fake) fresh(ids []int) map[int][]telegram.File {
 	return files
 }
 
+func (f *fake) UploadMedia(context.Context, telegram.Peer, telegram.Uploaded) (telegram.Media, error) {
+	return telegram.Media{}, errors.New("albums are tested with a cluster")
+}
+
+func (f *fake) SendAlbum(context.Context, telegram.Peer, []telegram.AlbumItem, telegram.SendOptions) []telegram.SentItem {
+	return nil
+}
+
 func (f *fake) SendUploaded(ctx context.Context, _ telegram.Peer, u telegram.Uploaded) (int, telegram.File, error) {
 	if err := nap(ctx, f.latency); err != nil {
 		return 0, telegram.File{}, err
@@ -248,6 +256,21 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 	s.f.most = max(s.f.most, s.f.buffers)
 	s.f.mu.Unlock()
 	return &fakeResponse{f: s.f, body: tl.Marshal(answer)}, nil
+}
+
+// InvokeWith reads the payload at once, into the request.
+func (s fakeSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
+	b := make([]byte, payload.Len)
+	if err := payload.Read(b); err != nil {
+		return nil, &mtproto.PayloadError{Err: err}
+	}
+	switch q := q.(type) {
+	case *api.UploadSaveFilePartRequest:
+		q.Bytes = b
+	case *api.UploadSaveBigFilePartRequest:
+		q.Bytes = b
+	}
+	return s.Invoke(ctx, q)
 }
 
 type fakeResponse struct {

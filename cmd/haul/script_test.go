@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,9 +37,14 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", raceOptions); err != nil {
 		panic(err)
 	}
+	// The processes of these tests wait more than they compute. -parallel overrides this.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"haul":        func() { os.Exit(run(os.Args, dialLoopback)) },
 		"haul-panics": func() { os.Exit(run(os.Args, dialPanicking)) },
+		"ffmpeg":      fakeFFmpeg,
 	})
 }
 
@@ -98,7 +105,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "lines": lines, "firstjob": firstJob, "firstfile": firstFile, "photos": photos,
-			"foreign": writeForeign, "flip": flip, "append": appendText, "gone": gone, "guide": guide, "zero": zeroFile, "damage": spoil,
+			"foreign": writeForeign, "flip": flip, "append": appendText, "gone": gone, "guide": guide, "zero": zeroFile, "damage": spoil, "made": makeFile,
 		},
 		Condition: condition,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
 )
@@ -43,8 +44,18 @@ type timedSession struct {
 func (s timedSession) Invoke(ctx context.Context, q tl.Object) (Response, error) {
 	start := time.Now()
 	r, err := s.Session.Invoke(ctx, q)
+	return s.t.since(start, r, err)
+}
+
+func (s timedSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
+	start := time.Now()
+	r, err := s.Session.InvokeWith(ctx, q, payload)
+	return s.t.since(start, r, err)
+}
+
+func (t *timed) since(start time.Time, r Response, err error) (Response, error) {
 	if err == nil {
-		s.t.tell(time.Since(start))
+		t.tell(time.Since(start))
 	}
 	return r, err
 }

@@ -3,15 +3,17 @@ package transfer
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
 )
 
-// slowTelegram has sessions that answer after a second, and then refuse.
+// slowTelegram has sessions that answer twice after a second, and then refuse.
 type slowTelegram struct {
 	Telegram
 	one *slowSession
@@ -29,10 +31,14 @@ type slowSession struct{ asked int }
 
 func (s *slowSession) Invoke(context.Context, tl.Object) (Response, error) {
 	time.Sleep(time.Second)
-	if s.asked++; s.asked > 1 {
+	if s.asked++; s.asked > 2 {
 		return nil, errors.New("refused")
 	}
 	return nil, nil
+}
+
+func (s *slowSession) InvokeWith(ctx context.Context, q tl.Object, _ mtproto.Payload) (Response, error) {
+	return s.Invoke(ctx, q)
 }
 
 func (s *slowSession) Reconnects() int { return 7 }
@@ -46,16 +52,20 @@ func TestTimed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 2 {
-			if _, err := s.Invoke(t.Context(), nil); (err != nil) != (i == 1) {
-				t.Errorf("request %d: %v", i, err)
-			}
+		if _, err := s.Invoke(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.InvokeWith(t.Context(), nil, mtproto.Payload{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Invoke(t.Context(), nil); err == nil {
+			t.Error("no refusal")
 		}
 		if again, err := tg.FileSession(t.Context(), 2, telegram.Download, 0); err != nil || again != s {
 			t.Errorf("the same session is another one the second time (%v)", err)
 		}
-		if len(took) != 1 || took[0] != time.Second {
-			t.Errorf("timed %v, want one second once", took)
+		if !slices.Equal(took, []time.Duration{time.Second, time.Second}) {
+			t.Errorf("timed %v, want a second for each answer", took)
 		}
 		if c, ok := s.(interface{ Reconnects() int }); !ok || c.Reconnects() != 7 {
 			t.Error("the session's reconnects are lost")

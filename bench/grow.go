@@ -55,7 +55,7 @@ func growing(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 			report.Value(name+"cpu a file", g.cpu, "ms")
 			report.Value(name+"files done", float64(g.done), "")
 		}
-		fmt.Fprintln(os.Stderr, growTable(rows)) //nolint:errcheck // the terminal's trouble
+		_, _ = fmt.Fprintln(os.Stderr, growTable(rows)) // the terminal's trouble
 		if *docs == "" {
 			return nil
 		}

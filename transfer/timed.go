@@ -12,7 +12,9 @@ import (
 // Timed makes a Telegram of a client, for NewFor. tell gets the time from the
 // moment at which a request was given to a connection for files to its answer,
 // unless that was an error; it may be called concurrently.
-func Timed(c *telegram.Client, tell func(took time.Duration)) Telegram { return &timed{client{c}, tell} }
+func Timed(c *telegram.Client, tell func(took time.Duration)) Telegram {
+	return &timed{client{c}, tell}
+}
 
 type timed struct {
 	Telegram

@@ -79,6 +79,9 @@ func ratio(a, b float64) string {
 func (d *Data) Markdown() string {
 	t := new(table)
 	fmt.Fprintf(&t.b, "Measured on %s, commit %s: %s. Load averages when it began: %s.\n", d.Date, d.Commit, d.Machine, d.Load)
+	if list := d.cost("haul", "download"); len(list) > 0 {
+		fmt.Fprintf(&t.b, "The large file has %.0f MiB; %d runs of each client. ", list[0].MiB, len(list))
+	}
 	t.b.WriteString("Medians; least and greatest in brackets. CPU and memory are of the whole process.\n\n")
 	t.row("client", "direction", "CPU-s/GiB", "to haul's", "MiB/s", "haul's to it", "RSS, MiB")
 	t.row("---", "---", "---", "---", "---", "---", "---")

@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-full test-browser test-purego test-arm64 check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-crypto bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
+	bench bench-crypto bench-peers bench-grow profile bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -35,6 +35,7 @@ test-browser: ## the gallery in headless Chromium, which must be installed
 
 check: lint ## everything that CI checks and that runs no test
 	$(GO) vet ./...
+	cd bench/peers && $(GO) vet ./...
 	$(GO) mod verify >/dev/null
 	git diff --exit-code -- go.mod go.sum
 
@@ -86,6 +87,15 @@ bench: ## 1 GiB over loopback, the cluster in a process of its own; then the mic
 
 bench-crypto: ## decryption and encryption of messages beside gotd's, in turns on one core; Linux
 	cd mtproto/interop && $(GO) run ./benchcrypto
+
+bench-peers: ## haul beside gotd/td and mtcute (needs node): table, data, and the tables and pictures of docs/benchmarks.md
+	$(GO) run ./bench peers
+
+profile: ## what the client's CPU time goes into: crypto, system calls, and the rest
+	$(GO) run ./bench profile
+
+bench-grow: ## what a part costs the scheduler and the checkpoint with 1 to 100,000 files queued; the start of the program
+	$(GO) run ./bench grow
 
 bench-flood: ## five kinds of flood rules that the scheduler does not know, in virtual time, beside a pool of workers
 	$(GO) run ./bench flood

@@ -32,6 +32,8 @@ func plain(run func(*rig.Rig, *rig.Report) error) func(*flag.FlagSet) func(*rig.
 func workloads() []workload {
 	return []workload{
 		{"loopback", "what a transfer costs: one large file down and one up", plain(loopback)},
+		{"peers", "the same beside gotd/td and mtcute, and over lines, with small files, at start", peers},
+		{"profile", "what the client's CPU time goes into", profiles},
 		{"flood", "how much of what unknown flood rules permit is used, in virtual time", flood},
 		{"plot", "pictures of rate against time for docs/architecture.md, in virtual time", plots},
 		{"wan", "one large file over a line with delay", wan},
@@ -39,6 +41,7 @@ func workloads() []workload {
 		{"references", "what it costs when all file references expire at once", references},
 		{"kill", "kill -9 at random moments, and what resuming costs", kill},
 		{"survive", "1 GiB each way while keys, addresses, proxy and authorisation change", survive},
+		{"grow", "what a part costs with 1 to 100,000 files queued, and the start of the program", growing},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
 		{"channel", "a channel of 1,000,000 messages: dry run, part of it archived, once more, and watched", channel},
 		{"soak", "files moved through faults of every kind, for a long time", soaking},

@@ -99,10 +99,16 @@ func (c *Core) slotFree(small bool) bool {
 		limit = c.cfg.SmallTransfers
 	}
 	busy, idle := 0, 0
+	// Most files have the route of the one before them: it is asked once.
+	var route Route
+	blocked, asked := false, false
 	for _, f := range c.active {
+		if f.small == small && f.state == running && (!asked || f.route != route) {
+			route, blocked, asked = f.route, c.blocked(f.route), true
+		}
 		switch {
 		case f.small != small:
-		case f.state == paused || (f.state == running && c.blocked(f.route)):
+		case f.state == paused || (f.state == running && blocked):
 			idle++
 		default:
 			busy++

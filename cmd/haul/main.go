@@ -50,7 +50,7 @@ func newApp() *cli.App {
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
 			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), chatsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(), forwardCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), joinCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), joinCommand(), galleryCommand(), doctorCommand(), benchCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
 			versionCommand(),
 		},
 		Before:         applyConfig,

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,6 +31,7 @@ func simCommand() *cli.Command {
 			stringFlag("stats-out", "", "write the stats here: `FILE`"),
 			stringFlag("listen", "127.0.0.1:0", "`ADDRESS` to listen on; each data center takes a port of its own"),
 			stringFlag("mtproxy", "", "also run an MTProxy with this `SECRET` (16 bytes in hex, dd…, ee… with a domain), and print its link"),
+			boolFlag("until-eof", "end when standard input ends, as it does when the program that started this one is gone"),
 			stringFlag("state", "", "keep keys and uploads in this `DIR` over a restart"),
 		},
 		Action: func(c *cli.Context) error {
@@ -77,8 +80,20 @@ func simulate(c *cli.Context) error {
 		signal.Notify(report, sig)
 		defer signal.Stop(report)
 	}
+	gone := make(chan struct{})
+	if c.Bool("until-eof") {
+		// Nothing interrupts the reading of standard input: the goroutine may be
+		// left behind, at the end of the process.
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			_, _ = io.Copy(io.Discard, c.App.Reader) // an error is an end, too
+			close(gone)
+		})
+	}
 	for {
 		select {
+		case <-gone:
+			return errors.Join(writeStats(cluster, c.String("stats-out")), cluster.Close())
 		case <-report:
 			if err := writeStats(cluster, c.String("stats-out")); err != nil {
 				return err

@@ -51,7 +51,7 @@ type Process struct {
 	read   sync.WaitGroup
 	result Result
 	broken error // of the reader of events
-	// Started gets a token when the first file has started.
+	// Started gets a token when a file has started, and is closed at the end.
 	Started chan struct{}
 	events  chan string // names of events that Await waits for; what finds no room is lost
 }
@@ -105,7 +105,10 @@ func (c *Client) Go(args ...string) (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	p.read.Go(func() { p.broken = p.follow(out) })
+	p.read.Go(func() {
+		defer close(p.Started)
+		p.broken = p.follow(out)
+	})
 	return p, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // maxRSS is the largest resident size of an ended process in MiB, 0 if unknown.
@@ -18,4 +19,13 @@ func maxRSS(p *os.ProcessState) float64 {
 		return float64(u.Maxrss) / (1 << 20) // bytes there
 	}
 	return float64(u.Maxrss) / (1 << 10)
+}
+
+// CPU is the user and system time of this process so far.
+func CPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -35,7 +35,7 @@ func (m *mortal) Commit(b *checkpoint.Batch) error {
 // in the end, and those that were never heard of again stand in albums.
 func TestAlbumKilled(t *testing.T) {
 	t.Parallel()
-	for i := range 8 {
+	for i := range 5 {
 		seed := uint64(i + 1)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()

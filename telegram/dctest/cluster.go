@@ -131,6 +131,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		_ = c.Close()
 		return nil, err
 	}
+	c.schedule()
 	return c, nil
 }
 

@@ -137,6 +137,12 @@ type ChannelConfig struct {
 	// voices, docs. No account is an administrator then.
 	Forbidden []string `json:"forbidden"`
 	SlowMode  Duration `json:"slow_mode"` // between two messages, or albums, of an account
+	// Events are what happens in it while the cluster runs.
+	Events []Event `json:"events"`
+	// How it stands in the accounts' lists of chats.
+	Pinned   bool `json:"pinned"`
+	Archived bool `json:"archived"`
+	Unread   int  `json:"unread"`
 }
 
 // A FileSpec is a number of messages with files of one kind.
@@ -351,6 +357,11 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 	}
 	if len(ch.Topics) > maxTopics {
 		return fmt.Errorf("%d topics, want %d at most", len(ch.Topics), maxTopics)
+	}
+	for i := range ch.Events {
+		if err := ch.Events[i].check(dcs); err != nil {
+			return fmt.Errorf("events[%d]: %w", i, err)
+		}
 	}
 	posts, err := checkFiles("files", ch.Files, dcs, cdn)
 	if err != nil {

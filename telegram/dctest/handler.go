@@ -402,7 +402,7 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 	case *api.MessagesGetDialogsRequest:
 		return r.getDialogs(q)
 	case *api.MessagesGetPinnedDialogsRequest:
-		return r.getPinnedDialogs()
+		return r.getPinnedDialogs(q)
 	case *api.MessagesGetPeerDialogsRequest:
 		return r.getPeerDialogs(q)
 	case *api.ChannelsGetChannelsRequest:

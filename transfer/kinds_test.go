@@ -396,20 +396,52 @@ func TestAlbumItemFails(t *testing.T) {
 }
 
 // TestAlbumRefused: a group that the server refuses for one of its items is sent
-// item by item.
+// item by item. What fails is sent by the next run of the job; there is one
+// caption all the same.
 func TestAlbumRefused(t *testing.T) {
 	t.Parallel()
+	for _, answer := range []string{"MEDIA_INVALID", "FILE_REFERENCE_EXPIRED"} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			onStage(t, dctest.Config{Faults: []dctest.Fault{
+				{Kind: "error", Method: "messages.sendMultiMedia", Rate: 1, Code: 400, Message: "MEDIA_INVALID"},
+				{Kind: "error", Method: "messages.sendMedia", At: []int64{2}, Code: 400, Message: answer},
+			}}, func(t *testing.T, s *stage) { albumRefused(t, s, answer == "MEDIA_INVALID") })
+		})
+	}
+}
+
+func albumRefused(t *testing.T, s *stage, fails bool) {
+	var uploads []transfer.Upload
+	for i := range int64(3) {
+		uploads = append(uploads, transfer.Upload{Path: s.made(fmt.Sprintf("%d.jpg", i), content.Photo, i+1), As: media, Caption: "one", Job: "j"})
+	}
+	before := s.newest(1)[0].ID
+	report, err := s.send(t.Context(), true, uploads...)
+	if want := map[bool]int{true: 2, false: 3}[fails]; err != nil || report.FilesDone != want || report.FilesFailed != 3-want {
+		t.Fatalf("%v, %d done, %v", err, report.FilesDone, report.Failed)
+	}
+	if report, err = s.send(t.Context(), true, uploads...); err != nil || report.FilesDone+report.FilesSkipped != 3 {
+		t.Fatalf("again: %v, %d done, %v", err, report.FilesDone, report.Failed)
+	}
+	if got := groups(s.newest(3)); got != "|p*|p|p" || s.newest(1)[0].ID != before+3 {
+		t.Errorf("groups %s, %d messages", got, s.newest(1)[0].ID-before)
+	}
+}
+
+// TestPreviewAgain: when the server has lost a part of an upload, it may be the
+// preview's.
+func TestPreviewAgain(t *testing.T) {
+	t.Parallel()
 	onStage(t, dctest.Config{Faults: []dctest.Fault{
-		{Kind: "error", Method: "messages.sendMultiMedia", Rate: 1, Code: 400, Message: "MEDIA_INVALID"},
-		{Kind: "error", Method: "messages.sendMedia", At: []int64{2}, Code: 400, Message: "MEDIA_INVALID"},
+		{Kind: "error", Method: "messages.sendMedia", At: []int64{1}, Code: 400, Message: "FILE_PART_0_MISSING"},
 	}}, func(t *testing.T, s *stage) {
-		var uploads []transfer.Upload
-		for i := range int64(3) {
-			uploads = append(uploads, transfer.Upload{Path: s.made(fmt.Sprintf("%d.jpg", i), content.Photo, i+1), As: media})
+		report, err := s.send(t.Context(), false, transfer.Upload{Path: s.made("v.mp4", content.Video, 1), As: media, Thumb: thumbOf(90, 90)})
+		if err != nil || report.FilesDone != 1 {
+			t.Fatalf("%v, %v", err, report.Failed)
 		}
-		report, err := s.send(t.Context(), true, uploads...)
-		if err != nil || report.FilesDone != 2 || report.FilesFailed != 1 {
-			t.Fatalf("%v, %d done, %v", err, report.FilesDone, report.Failed)
+		if n := s.cluster.Stats().Methods["upload.saveFilePart"]; len(n) != 1 || n["2"].Answers != 4 {
+			t.Errorf("parts of file and preview: %+v; want both twice", n)
 		}
 	})
 }

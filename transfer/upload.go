@@ -325,10 +325,12 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 	return &confirmed{u: u, n: s.Part.N}, nil
 }
 
-// payload are the bytes of a part, read out of the source when it is sent.
+// payload are the bytes of a part, read out of the source when it is sent. That
+// may still happen when the upload is closed already.
 func (u *upload) payload(n int) mtproto.Payload {
+	body := u.body
 	return mtproto.Payload{Len: u.length(n), Read: func(b []byte) error {
-		_, err := u.body.ReadAt(b, int64(n)*uploadPartSize)
+		_, err := body.ReadAt(b, int64(n)*uploadPartSize)
 		return err
 	}}
 }

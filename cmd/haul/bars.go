@@ -152,6 +152,8 @@ func (b *bars) event(e transfer.Event) {
 		b.update(e)
 	case transfer.FloodWait:
 		b.wait(e.Scope, e.Scope, e.Time.Add(time.Duration(e.Seconds*float64(time.Second))))
+	case transfer.FileNote:
+		b.write(lineOf(e))
 	case transfer.Paused:
 		b.write(lineOf(e))
 		b.waitFor(e.Reason, "waiting for room on the disk", time.Time{})

@@ -49,6 +49,7 @@ func frameBy(t *testing.T, ctx context.Context, fake, path string) ([]byte, erro
 		t.Fatal(err)
 	}
 	t.Setenv("FAKE_FFMPEG", fake)
+	t.Setenv("GORACE", "atexit_sleep_ms=10") // what has the race detector sleeps a second before it exits
 	return Frame(ctx, program, path, 10*time.Second)
 }
 

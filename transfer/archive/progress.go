@@ -270,11 +270,11 @@ func (t *Tracker) Waiting(id int) bool {
 	return t.waiting[id] != nil
 }
 
-// Open reports whether a message is neither done nor under way.
+// Open reports whether a message is neither done nor under way, nor has failed.
 func (t *Tracker) Open(id int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waiting[id] == nil && !t.done.has(id) && !t.wider.has(id)
+	return t.waiting[id] == nil && !t.failed[id] && !t.done.has(id) && !t.wider.has(id)
 }
 
 // listed takes in a message with the ids for which it stands.

@@ -69,6 +69,13 @@ func TestTracker(t *testing.T) {
 	if failed := tr.Failed(); !slices.Equal(failed, []int{80}) || !tr.Busy() {
 		t.Errorf("failed are %v", failed)
 	}
+	w.Listed(60, 1)
+	tr.More(60, 1)
+	tr.FileOver(60, true)
+	if !tr.Waiting(60) {
+		t.Error("a message is over before all of its files are")
+	}
+	tr.FileOver(60, true)
 	w.End()
 	if err := tr.Save(false); err != nil {
 		t.Fatal(err)

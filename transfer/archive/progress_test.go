@@ -147,9 +147,9 @@ func TestProgressOfOtherLists(t *testing.T) {
 	for name, spoil := range map[string]func(dir string) error{
 		"cut":     func(dir string) error { return os.Truncate(filepath.Join(dir, MessagesName), 10) },
 		"gone":    func(dir string) error { return os.Remove(filepath.Join(dir, MessagesName)) },
-		"version": func(dir string) error { return rewrite(dir, ProgressName, `"version": 1`, `"version": 2`) },
+		"version": func(dir string) error { return rewrite(dir, ProgressName, `"version":1`, `"version":2`) },
 		"garbage": func(dir string) error { return os.WriteFile(filepath.Join(dir, ProgressName), []byte("{"), 0o600) },
-		"ranges":  func(dir string) error { return rewrite(dir, ProgressName, "1,", "-1,") },
+		"ranges":  func(dir string) error { return rewrite(dir, ProgressName, "[1,", "[-1,") },
 		"zeros": func(dir string) error {
 			return rewrite(dir, MessagesName, `"message"`, "\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 		},

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tghaul/haul/telegram"
@@ -46,6 +47,9 @@ type Options struct {
 	// Folder opens the archive of a chat; nil: of the discussion groups of
 	// comments none is wanted. It stays the caller's.
 	Folder func(telegram.Peer) (*archive.Archive, error)
+	// Beside tells what else Files makes: a text that is equal for equal things.
+	// A run with another one goes through everything once more.
+	Beside string
 	// Files makes of a file of a message what is to be fetched: the file, and
 	// perhaps more of the same message. nil: the file, under the archive's own
 	// name for it.
@@ -102,19 +106,24 @@ func New(source Source, peer telegram.Peer, folder *archive.Archive, o Options) 
 	c.talk.chat = c
 	c.saved = time.Now()
 	if o.Selection.Limit == 0 { // "the ten newest" are the same ten next time
-		c.track = folder.Track(o.Selection.Key(), wider(o.Selection)...)
+		c.track = folder.Track(o.key(o.Selection), o.wider()...)
 		c.seen = c.track.Top()
 	}
 	return c
 }
 
-// wider are the keys of selections that mean all that s does.
-func wider(s *selection.Selection) []string {
-	everything, talked := selection.Selection{}, selection.Selection{Comments: true}
-	if s.Comments {
-		return []string{talked.Key()}
+// key names what is done of a message.
+func (o *Options) key(s *selection.Selection) string {
+	return strings.TrimSpace(s.Key() + " " + o.Beside)
+}
+
+// wider are the keys of selections that mean all that this one does.
+func (o *Options) wider() []string {
+	talked := o.key(&selection.Selection{Comments: true})
+	if o.Selection.Comments {
+		return []string{talked}
 	}
-	return []string{everything.Key(), talked.Key()}
+	return []string{o.key(&selection.Selection{}), talked}
 }
 
 // Peer is the chat.

@@ -146,6 +146,8 @@ func wordsOf(e transfer.Event) string {
 	switch e := e.(type) {
 	case archive.FileWrong, archive.FileExtra, archive.LineBad:
 		return verifyLine(e)
+	case transfer.FileNote:
+		return fmt.Sprintf("note: %s %s", e.Path, e.Text)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))

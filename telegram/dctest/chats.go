@@ -88,7 +88,11 @@ func (r *request) channel(ch *chat) *api.Channel {
 		Broadcast: !ch.group(), Megagroup: ch.group(), Forum: len(ch.cfg.Topics) > 0, HasLink: ch.about != nil || ch.talk != nil,
 		ID: ch.id, AccessHash: tl.Some(r.c.world.accessHash(r.me.id, ch.id)), Title: ch.cfg.Title,
 		Photo: &api.ChatPhotoEmpty{}, Date: int32(epoch.Unix()), Noforwards: ch.cfg.NoForwards,
-		AdminRights: &api.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
+		AdminRights:         &api.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
+		DefaultBannedRights: ch.banned(), SlowmodeEnabled: ch.cfg.SlowMode > 0,
+	}
+	if len(ch.cfg.Forbidden) > 0 {
+		c.AdminRights = nil
 	}
 	if ch.cfg.Username != "" {
 		c.Username = tl.Some(ch.cfg.Username)

@@ -58,6 +58,7 @@ type Cluster struct {
 	emails    emails
 	uploads   map[uploadKey]*upload
 	randomIDs map[uploadKey]bool
+	scheduled []scheduled // messages, as they came
 	listeners map[*mtserver.Session]listener
 	moved     map[int64]int // DC by file
 	onCDN     map[int64]bool

@@ -41,6 +41,7 @@ func (c *Cluster) Handle(ctx context.Context, call *mtserver.Call) (tl.Object, e
 	// When it came counts, not when its turn came.
 	r := &request{Call: call, c: c, now: cmp.Or(call.Received, c.now())}
 	r.method, _ = schema.Name(call.Method)
+	r.deliver()
 	answer, err := r.answer(ctx)
 	c.stats.count(r, err)
 	return answer, err

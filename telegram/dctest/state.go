@@ -78,6 +78,10 @@ type stateUpload struct {
 	Attributes []byte       `json:"attributes"` // TL
 	Width      int          `json:"width"`
 	Height     int          `json:"height"`
+	Shape      string       `json:"shape,omitempty"`
+	Thumb      []byte       `json:"thumb,omitempty"` // JPEG
+	ThumbW     int          `json:"thumb_w,omitempty"`
+	ThumbH     int          `json:"thumb_h,omitempty"`
 }
 
 type stateMessage struct {
@@ -88,6 +92,9 @@ type stateMessage struct {
 	From       int64     `json:"from"`
 	NoForwards bool      `json:"noforwards,omitempty"`
 	Entities   []byte    `json:"entities,omitempty"` // TL
+	Silent     bool      `json:"silent,omitempty"`
+	Reply      int       `json:"reply,omitempty"`
+	Topic      int       `json:"topic,omitempty"`
 }
 
 func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
@@ -155,13 +162,13 @@ func (c *Cluster) restore(s *state) error {
 		if info, err := f.Stat(); err == nil {
 			data.size = info.Size()
 		}
-		media := &uploadedMedia{name: u.Name, account: u.Account, w: u.Width, h: u.Height}
+		media := &uploadedMedia{name: u.Name, account: u.Account, w: u.Width, h: u.Height, thumb: u.Thumb, thumbW: u.ThumbW, thumbH: u.ThumbH}
 		if media.attributes, err = decodeAll(u.Attributes, api.DecodeDocumentAttribute); err != nil {
 			return errors.Join(err, f.Close())
 		}
 		c.world.uploaded = append(c.world.uploaded, &worldFile{
 			id: fileID(uploads, i+1), kind: u.Kind, size: data.size, dc: u.DC, mime: u.Mime, name: u.Name,
-			data: data, upload: media,
+			data: data, upload: media, shape: u.Shape,
 		})
 	}
 	for id, list := range s.Sent {
@@ -207,6 +214,7 @@ func (c *Cluster) sentMessage(m stateMessage) (*worldMessage, error) {
 		return nil, err
 	}
 	msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
+	msg.silent, msg.reply, msg.topic = m.Silent, m.Reply, m.Topic
 	if m.File != 0 {
 		msg.file = c.world.file(m.File)
 	}
@@ -293,6 +301,7 @@ func sentState(ch *chat) (list []stateMessage) {
 			entity.Encode(&e)
 		}
 		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes()}
+		sm.Silent, sm.Reply, sm.Topic = m.silent, m.reply, m.topic
 		if m.file != nil {
 			sm.File = m.file.id
 		}
@@ -309,6 +318,7 @@ func (c *Cluster) saveUpload(s *state, i int, f *worldFile) error {
 	s.Uploads = append(s.Uploads, stateUpload{
 		Kind: f.kind, Mime: f.mime, Name: f.name, Account: f.upload.account, DC: f.dc,
 		Attributes: e.Bytes(), Width: f.upload.w, Height: f.upload.h,
+		Shape: f.shape, Thumb: f.upload.thumb, ThumbW: f.upload.thumbW, ThumbH: f.upload.thumbH,
 	})
 	path := c.statePath("upload-" + strconv.Itoa(i+1))
 	if _, err := os.Stat(path); err == nil {

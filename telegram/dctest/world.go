@@ -121,6 +121,9 @@ type worldMessage struct {
 	post       int       // of a discussion group: the post that this is a copy of
 	edited     time.Time // zero: never
 	entities   []api.MessageEntityClass
+	silent     bool
+	reply      int // message that it answers; 0: none
+	topic      int // of a forum that a client has sent it to; 0: General
 }
 
 // A chat is a channel with what clients sent to it, or the Saved Messages of a user.
@@ -137,6 +140,7 @@ type chat struct {
 	sent        []*worldMessage
 	ids         idList
 	pts         int
+	schedules   int                     // ids of scheduled messages that were given out
 	base        int                     // pts of what was there from the beginning
 	log         []change                // what has happened since, of which each has raised pts by one
 	editions    map[int][]*worldMessage // what messages have become that were edited, the oldest first

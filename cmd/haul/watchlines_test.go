@@ -54,3 +54,29 @@ func TestWaitLine(t *testing.T) {
 		t.Errorf("watching: %q", got)
 	}
 }
+
+// While nothing happens, progress is told once a minute.
+func TestIdle(t *testing.T) {
+	var i idle
+	told := 0
+	at := func(second int, change func(*transfer.Progress)) {
+		p := transfer.Progress{Header: transfer.Header{Time: time.Unix(int64(second), 0)}, FilesDone: 3}
+		if change != nil {
+			change(&p)
+		}
+		if !i.skips(p) {
+			told++
+		}
+	}
+	for s := range 150 {
+		at(s, nil)
+	}
+	if told != 3 {
+		t.Errorf("told %d times in 150 s, want 3", told)
+	}
+	at(151, func(p *transfer.Progress) { p.Active = make([]transfer.FileProgress, 1) })
+	at(152, func(p *transfer.Progress) { p.FilesDone = 4 })
+	if told != 5 || i.skips(transfer.FileDone{}) {
+		t.Errorf("told %d times, want 5", told)
+	}
+}

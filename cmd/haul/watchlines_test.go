@@ -19,8 +19,10 @@ func TestWatchLines(t *testing.T) {
 		want string
 	}{
 		{follow.Watching{Chats: []follow.Watched{chat("@a", follow.ByDifference)}}, "watching @a: waiting for new messages; Ctrl-C ends it"},
-		{follow.Watching{Chats: []follow.Watched{chat("@a", follow.ByDifference), chat("me", follow.ByPolling)}},
-			"watching @a, me: waiting for new messages (1 of them by a look each minute); Ctrl-C ends it"},
+		{
+			follow.Watching{Chats: []follow.Watched{chat("@a", follow.ByDifference), chat("me", follow.ByPolling)}},
+			"watching @a, me: waiting for new messages (1 of them by a look each minute); Ctrl-C ends it",
+		},
 		{follow.Watching{Chats: []follow.Watched{chat("me", follow.ByPolling)}}, "watching me: waiting for new messages (a look each minute); Ctrl-C ends it"},
 		{follow.ChatChanged{Name: "@a", New: 3, Deleted: 1}, "@a: 3 new, 1 deleted"},
 		{follow.ChatChanged{Name: "a\x1b[2J", Edited: 2}, "a[2J: 2 edited"},

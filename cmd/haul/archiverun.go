@@ -142,7 +142,11 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 		return err
 	}
 	counts := j.watch(show)
+	var waiting idle
 	o.Events = func(e transfer.Event) {
+		if c.Bool("watch") && waiting.skips(e) {
+			return
+		}
 		counts(e)
 		for _, chat := range chats {
 			chat.FileEvent(e)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive/follow"
@@ -60,4 +61,30 @@ func changes(e follow.ChatChanged) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// idlePause is the time between two events of progress while a watch waits.
+const idlePause = time.Minute
+
+// idle leaves out progress that says nothing new, which would be most of what a
+// watch says in a day.
+type idle struct {
+	last transfer.Progress
+	told bool
+}
+
+// skips reports whether an event need not be told.
+func (i *idle) skips(e transfer.Event) bool {
+	p, ok := e.(transfer.Progress)
+	if !ok {
+		return false
+	}
+	old := i.last
+	if i.told && len(p.Active) == 0 && len(old.Active) == 0 && p.Time.Sub(old.Time) < idlePause && p.BytesRate == old.BytesRate &&
+		p.FilesDone == old.FilesDone && p.FilesFailed == old.FilesFailed && p.FilesSkipped == old.FilesSkipped &&
+		p.FilesKnown == old.FilesKnown && p.ListComplete == old.ListComplete && p.Bytes == old.Bytes {
+		return true
+	}
+	i.last, i.told = p, true
+	return false
 }

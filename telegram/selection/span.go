@@ -23,7 +23,7 @@ func (s *Selection) Key() string {
 	}
 	kinds := make([]string, 0, len(s.Kinds))
 	for _, k := range s.Kinds {
-		kinds = append(kinds, nameOf(k))
+		kinds = append(kinds, string(k))
 	}
 	slices.Sort(kinds)
 	add("from", !s.From.Time.IsZero(), s.From.Time.UTC().Format(time.RFC3339))

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tghaul/haul/telegram"
 )
 
 // ProgressName is the file of an archive that says how far its chat was gone
@@ -137,23 +140,23 @@ func (a *Archive) Track(selection string, wider ...string) *Tracker {
 			}
 		}
 	}
-	for _, e := range a.lost() {
-		t.Reopen(e.Message)
+	for _, id := range a.lost() {
+		t.Reopen(id)
 	}
 	return t
 }
 
-// lost are the entries of the manifest whose files are not there.
-func (a *Archive) lost() (lost []Entry) {
+// lost are the messages of files that the manifest has and the disk has not.
+func (a *Archive) lost() (messages []int) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, e := range a.entries {
-		fi, err := a.root.Lstat(e.Path)
-		if err != nil || fi.Mode().IsRegular() && fi.Size() != e.Size {
-			lost = append(lost, e)
+	entries := slices.Collect(maps.Values(a.entries))
+	a.mu.Unlock()
+	for _, e := range entries {
+		if !a.Has(telegram.File{ID: e.Document, Size: e.Size, Origin: telegram.Origin{MessageID: e.Message}}) {
+			messages = append(messages, e.Message)
 		}
 	}
-	return lost
+	return messages
 }
 
 // Gaps are the ids of a span that are not known to be done, rising.
@@ -270,11 +273,11 @@ func (t *Tracker) Waiting(id int) bool {
 	return t.waiting[id] != nil
 }
 
-// Open reports whether a message is neither done nor under way.
+// Open reports whether a message is neither done nor under way, nor has failed.
 func (t *Tracker) Open(id int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waiting[id] == nil && !t.done.has(id) && !t.wider.has(id)
+	return t.waiting[id] == nil && !t.failed[id] && !t.done.has(id) && !t.wider.has(id)
 }
 
 // listed takes in a message with the ids for which it stands.
@@ -362,7 +365,7 @@ func (p *progress) forget() {
 
 // writeProgress replaces the file, so that one of both is there at any time.
 func (a *Archive) writeProgress() error {
-	b, err := json.MarshalIndent(a.progress, "", " ")
+	b, err := json.Marshal(a.progress)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}

@@ -181,14 +181,13 @@ func (c *Chat) edit(ctx context.Context, m *telegram.Message, y yield) error {
 	if err != nil || len(m.Files) == 0 {
 		return err
 	}
-	c.track.Reopen(m.ID)
-	c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(m.Files))
-	for _, f := range m.Files {
-		if !y(download(c.folder, f), nil) {
-			return errEnough
-		}
+	fetch, err := c.downloads(ctx, c.folder, m)
+	if err != nil {
+		return err
 	}
-	return nil
+	c.track.Reopen(m.ID)
+	c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(fetch))
+	return y.all(fetch)
 }
 
 // HistoryGap says that more has happened in a chat than Telegram tells: what is

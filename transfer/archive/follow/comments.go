@@ -86,21 +86,20 @@ func (t *comments) take(ctx context.Context, m *telegram.Message, y yield) error
 		}
 		t.head(m, folder)
 	}
-	if c.track != nil && len(m.Files) > 0 {
+	fetch, err := c.downloads(ctx, folder, m)
+	if err != nil {
+		return err
+	}
+	if c.track != nil && len(fetch) > 0 {
 		t.mu.Lock()
 		if t.of == nil {
 			t.of = make(map[comment]*onPost)
 		}
-		t.of[comment{m.Peer.MarkedID(), m.ID}] = &onPost{t.post, len(m.Files)}
+		t.of[comment{m.Peer.MarkedID(), m.ID}] = &onPost{t.post, len(fetch)}
 		t.mu.Unlock()
-		c.track.More(t.post, len(m.Files))
+		c.track.More(t.post, len(fetch))
 	}
-	for _, f := range m.Files {
-		if !y(download(folder, f), nil) {
-			return errEnough
-		}
-	}
-	return nil
+	return y.all(fetch)
 }
 
 // head notes the message that a comment answers, if the archive lacks it.

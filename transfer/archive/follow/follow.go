@@ -16,6 +16,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tghaul/haul/telegram"
@@ -46,6 +47,13 @@ type Options struct {
 	// Folder opens the archive of a chat; nil: of the discussion groups of
 	// comments none is wanted. It stays the caller's.
 	Folder func(telegram.Peer) (*archive.Archive, error)
+	// Beside tells what else Files makes: a text that is equal for equal things.
+	// A run with another one goes through everything once more.
+	Beside string
+	// Files makes of a file of a message what is to be fetched: the file, and
+	// perhaps more of the same message. nil: the file, under the archive's own
+	// name for it.
+	Files func(ctx context.Context, folder *archive.Archive, m *telegram.Message, f telegram.File) ([]transfer.Download, error)
 	// Room calls write, and again while the disk is full. nil: once.
 	Room func(ctx context.Context, write func() error) error
 	// Events is told what happens besides files. nil: nobody.
@@ -88,6 +96,9 @@ func New(source Source, peer telegram.Peer, folder *archive.Archive, o Options) 
 		room = func(_ context.Context, write func() error) error { return write() }
 	}
 	o.Room = func(ctx context.Context, write func() error) error { return local(room(ctx, write)) }
+	if o.Files == nil {
+		o.Files = plainFile
+	}
 	if o.Events == nil {
 		o.Events = func(transfer.Event) {}
 	}
@@ -95,19 +106,24 @@ func New(source Source, peer telegram.Peer, folder *archive.Archive, o Options) 
 	c.talk.chat = c
 	c.saved = time.Now()
 	if o.Selection.Limit == 0 { // "the ten newest" are the same ten next time
-		c.track = folder.Track(o.Selection.Key(), wider(o.Selection)...)
+		c.track = folder.Track(o.key(o.Selection), o.wider()...)
 		c.seen = c.track.Top()
 	}
 	return c
 }
 
-// wider are the keys of selections that mean all that s does.
-func wider(s *selection.Selection) []string {
-	everything, talked := selection.Selection{}, selection.Selection{Comments: true}
-	if s.Comments {
-		return []string{talked.Key()}
+// key names what is done of a message.
+func (o *Options) key(s *selection.Selection) string {
+	return strings.TrimSpace(s.Key() + " " + o.Beside)
+}
+
+// wider are the keys of selections that mean all that this one does.
+func (o *Options) wider() []string {
+	talked := o.key(&selection.Selection{Comments: true})
+	if o.Selection.Comments {
+		return []string{talked}
 	}
-	return []string{everything.Key(), talked.Key()}
+	return []string{o.key(&selection.Selection{}), talked}
 }
 
 // Peer is the chat.
@@ -164,7 +180,7 @@ func (c *Chat) bounds() archive.Span {
 	return in
 }
 
-// downloads are what a listing yields; its methods report whether to go on.
+// A yield takes what a listing finds, and reports whether more is wanted.
 type yield func(transfer.Download, error) bool
 
 // FirstPass lists what is missing of the chat. It ends after the first error.
@@ -390,14 +406,16 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 			return err
 		}
 	}
+	fetch, err := c.downloads(ctx, c.folder, m)
+	if err != nil {
+		return err
+	}
 	if w != nil {
-		w.Listed(m.ID, len(m.Files)+c.talk.holds(m))
+		w.Listed(m.ID, len(fetch)+c.talk.holds(m))
 		c.seen = max(c.seen, m.ID)
 	}
-	for _, f := range m.Files {
-		if !y(download(c.folder, f), nil) {
-			return errEnough
-		}
+	if err := y.all(fetch); err != nil {
+		return err
 	}
 	if c.track != nil && time.Since(c.saved) >= savePause {
 		c.saved = time.Now()
@@ -406,10 +424,32 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 	return nil
 }
 
-// download is a file of a message, on its way into an archive.
-func download(folder *archive.Archive, f telegram.File) transfer.Download {
-	return transfer.Download{
+// downloads are what is to be fetched of a message.
+func (c *Chat) downloads(ctx context.Context, folder *archive.Archive, m *telegram.Message) (list []transfer.Download, err error) {
+	for _, f := range m.Files {
+		files, err := c.o.Files(ctx, folder, m, f)
+		if err != nil {
+			return nil, local(err)
+		}
+		list = append(list, files...)
+	}
+	return list, nil
+}
+
+// plainFile is what is to be fetched of a file if nobody says otherwise.
+func plainFile(_ context.Context, folder *archive.Archive, _ *telegram.Message, f telegram.File) ([]transfer.Download, error) {
+	return []transfer.Download{{
 		File: f, Dir: folder.Root(), Path: folder.Path(f), SHA256: folder.SHA256(f),
 		Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
+	}}, nil
+}
+
+// all yields what is to be fetched. The error is errEnough if no more is wanted.
+func (y yield) all(list []transfer.Download) error {
+	for _, d := range list {
+		if !y(d, nil) {
+			return errEnough
+		}
 	}
+	return nil
 }

@@ -235,14 +235,14 @@ func TestSinceLast(t *testing.T) {
 func TestComments(t *testing.T) {
 	r := newRig(t, dctest.Config{
 		Channels: []dctest.ChannelConfig{{
-			Username: dctest.BigChannel, Title: "Posts", Files: []dctest.FileSpec{{Kind: "document", Count: 4, MinSize: 300}},
-			Comments: []dctest.FileSpec{{Kind: "document", Count: 6, MinSize: 200}, {Kind: "text", Count: 3}},
+			Username: dctest.BigChannel, Title: "Posts", Files: []dctest.FileSpec{{Kind: "document", Count: 1, MinSize: 300}},
+			Comments: []dctest.FileSpec{{Kind: "document", Count: 6, MinSize: 200, DC: 4}, {Kind: "text", Count: 3}},
 		}},
-		Faults: []dctest.Fault{{Kind: "error", Code: 400, Message: "FILE_ID_INVALID", At: []int64{4}}},
+		Faults: []dctest.Fault{{Kind: "error", Code: 400, Message: "FILE_ID_INVALID", DC: 4, At: []int64{6}}},
 	})
 	j := job{s: selection.Selection{Comments: true}}
 	first := r.must(j)
-	if first.FilesDone != 9 || first.FilesFailed != 1 {
+	if first.FilesDone != 6 || first.FilesFailed != 1 {
 		t.Fatalf("first run %+v", first.Counters)
 	}
 	if second := r.must(j); second.FilesDone != 1 {
@@ -257,10 +257,10 @@ func TestComments(t *testing.T) {
 		t.Errorf("%d files of comments", n)
 	}
 	lines := r.lines(group)
-	if len(lines) != 13 { // 4 copies of posts, 9 comments
+	if len(lines) != 10 { // a copy of the post, 9 comments
 		t.Errorf("lines of the group: %v", lines)
 	}
-	if files := r.entries(r.folder()); len(files) != 4 {
+	if files := r.entries(r.folder()); len(files) != 1 {
 		t.Errorf("%d files of posts", len(files))
 	}
 }

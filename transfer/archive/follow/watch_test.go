@@ -161,7 +161,7 @@ func TestPolling(t *testing.T) {
 		r.source.answer(func(int) (telegram.Difference, error) {
 			return telegram.Difference{}, &mtproto.RPCError{Code: 400, Type: "BOT_METHOD_INVALID"}
 		})
-		me, err := r.client.Resolve(t.Context(), "me")
+		me, err := r.client.Resolve(r.t.Context(), "me")
 		r.ok(err)
 		w := r.watch(r.peer, me)
 		w.after(time.Minute)
@@ -182,7 +182,7 @@ func TestPolling(t *testing.T) {
 // Trouble is told, and ends by itself; a chat that is closed ends alone.
 func TestWatchTrouble(t *testing.T) {
 	inBubble(t, channel(3, 0), func(r *rig) {
-		me, err := r.client.Resolve(t.Context(), "me")
+		me, err := r.client.Resolve(r.t.Context(), "me")
 		r.ok(err)
 		w := r.watch(r.peer, me)
 		w.after(time.Minute)
@@ -208,6 +208,33 @@ func TestWatchTrouble(t *testing.T) {
 			t.Errorf("lost are %+v", told[follow.WatchLost](w))
 		}
 		w.end()
+	})
+}
+
+// More may happen than Telegram tells: what is new is listed.
+func TestWatchGap(t *testing.T) {
+	inBubble(t, channel(3, 0), func(r *rig) {
+		w := r.watch()
+		w.after(time.Minute)
+		r.source.answer(func(int) (telegram.Difference, error) {
+			r.source.answer(nil)
+			pts, err := r.client.ChannelState(r.t.Context(), r.peer)
+			return telegram.Difference{Pts: pts, TooLong: true, Final: true, Timeout: time.Second}, err
+		})
+		r.post(document("a"), dctest.Post{Text: "b"})
+		w.after(time.Minute)
+		r.post(document("c"))
+		w.after(time.Minute)
+		if len(told[follow.HistoryGap](w)) != 1 {
+			t.Errorf("gaps %+v", told[follow.HistoryGap](w))
+		}
+		w.end()
+		r.whole()
+		before := r.calls("channels.getMessages")
+		r.must(job{})
+		if n := r.calls("channels.getMessages") - before; n != 0 {
+			t.Errorf("the next run asks %d times for what is done", n)
+		}
 	})
 }
 

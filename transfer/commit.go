@@ -13,7 +13,10 @@ import (
 
 const (
 	// A group is committed after so many bytes were written, or so long after
-	// its first mark, or after its first waiter came.
+	// its first mark. One that somebody waits for is committed at once, if there
+	// were less than two commits in the last two waitersDelay; else so long after
+	// its first waiter came. The last commits of a lone file follow one another
+	// without a pause, and many files together have ten commits a second.
 	groupBytes   = 8 << 20
 	groupDelay   = 250 * time.Millisecond
 	waitersDelay = 100 * time.Millisecond
@@ -47,6 +50,7 @@ type committer struct {
 	pending []change
 	bytes   int64 // written, of pending
 	due     time.Time
+	taken   [2]time.Time // when the last two groups were, the older first
 	wake    chan struct{} // capacity 1: a reminder to look at due
 	stop    chan struct{}
 	stopped chan struct{} // closed when the loop has ended
@@ -89,7 +93,7 @@ func (c *committer) withdraw(bytes int64) {
 // mark has a change committed after bytes, which were admitted, were written
 // to after. It does not wait.
 func (c *committer) mark(after any, bytes int64, add func(*checkpoint.Batch)) {
-	c.push(change{after: after, bytes: bytes, add: add}, groupDelay)
+	c.push(change{after: after, bytes: bytes, add: add})
 }
 
 // do has a change committed without waiting for it.
@@ -99,14 +103,18 @@ func (c *committer) do(add func(*checkpoint.Batch)) { c.mark(nil, 0, add) }
 // error is a *lostError if the sync has failed.
 func (c *committer) wait(after any, add func(*checkpoint.Batch)) error {
 	done := make(chan error, 1)
-	c.push(change{after: after, add: add, done: done}, waitersDelay)
+	c.push(change{after: after, add: add, done: done})
 	return <-done
 }
 
-func (c *committer) push(ch change, delay time.Duration) {
+func (c *committer) push(ch change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	delay := groupDelay
+	if ch.done != nil {
+		delay = min(waitersDelay, max(0, c.taken[0].Add(2*waitersDelay).Sub(now)))
+	}
 	if due := now.Add(delay); len(c.pending) == 0 || due.Before(c.due) {
 		c.due = due
 	}
@@ -160,6 +168,7 @@ func (c *committer) take(now bool) (group []change, next time.Duration) {
 		return nil, left
 	}
 	group, c.pending, c.bytes = c.pending, nil, 0
+	c.taken = [2]time.Time{c.taken[1], time.Now()}
 	return group, 0
 }
 

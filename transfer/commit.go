@@ -50,7 +50,7 @@ type committer struct {
 	pending []change
 	bytes   int64 // written, of pending
 	due     time.Time
-	taken   [2]time.Time // when the last two groups were, the older first
+	taken   [2]time.Time  // when the last two groups were, the older first
 	wake    chan struct{} // capacity 1: a reminder to look at due
 	stop    chan struct{}
 	stopped chan struct{} // closed when the loop has ended

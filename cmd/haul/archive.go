@@ -84,12 +84,15 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...)
+			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder")}, selectionFlags()...)
 		},
 		how: fetchFlags,
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return usagef("which chat? haul archive @name -d DIR")
+			}
+			if _, err := parseTemplate(c); err != nil {
+				return err
 			}
 			_, err := parseSelection(c, time.Now())
 			return err
@@ -112,6 +115,10 @@ func archiveCommand() *cli.Command {
 // archiveChats archives the chats of a job in one run.
 func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
 	s, err := parseSelection(c, j.since())
+	if err != nil {
+		return err
+	}
+	about, err := newSubjects(c, a, j)
 	if err != nil {
 		return err
 	}
@@ -160,7 +167,8 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	e := transfer.New(a.client, o)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for i, peer := range peers {
-			for d, err := range archiveDownloads(ctx, e, pass, peer, folders[i]) {
+			folders[i].Arrange(about.tmpl, knownPaths(e, transfer.Download{Dir: folders[i].Root()}))
+			for d, err := range archiveDownloads(ctx, e, pass, peer, folders[i], about) {
 				if !yield(d, err) {
 					return
 				}
@@ -174,7 +182,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 }
 
 // archiveDownloads lists a chat, records its messages and yields its files.
-func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.Pass, peer telegram.Peer, folder *archive.Archive) iter.Seq2[transfer.Download, error] {
+func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.Pass, peer telegram.Peer, folder *archive.Archive, about *subjects) iter.Seq2[transfer.Download, error] {
 	return func(yield func(transfer.Download, error) bool) {
 		for m, err := range pass.Chat(ctx, peer) {
 			if err == nil {
@@ -185,14 +193,27 @@ func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.P
 				return
 			}
 			for _, f := range m.Files {
-				d := transfer.Download{
-					File: f, Dir: folder.Root(), Path: folder.Path(f), SHA256: folder.SHA256(f),
-					Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
-				}
-				if !yield(d, nil) {
+				d, err := archiveDownload(ctx, m, f, folder, about)
+				if !yield(d, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
+}
+
+// archiveDownload is what is to be fetched of a file.
+func archiveDownload(ctx context.Context, m *telegram.Message, f telegram.File, folder *archive.Archive, about *subjects) (transfer.Download, error) {
+	subject, err := about.of(ctx, m, f)
+	if err != nil {
+		return transfer.Download{}, err
+	}
+	path, err := folder.Place(subject)
+	if err != nil { // it fails alone
+		path, f.Err = folder.Path(f), err
+	}
+	return transfer.Download{
+		File: f, Dir: folder.Root(), Path: path, SHA256: folder.SHA256(f),
+		Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
+	}, nil
 }

@@ -22,11 +22,13 @@ import (
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl/schema"
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/layout"
 )
 
 // Names of the two lists in an archive's folder, and of the folder that
-// `haul gallery` makes. No file of a chat can have them, since those begin with
-// the number of their message; and no username has a hyphen.
+// `haul gallery` makes. No file of a chat can have them: those begin with the
+// number of their message, or are called as transfer.SafePath permits; and no
+// username has a hyphen.
 const (
 	ManifestName = "manifest.jsonl"
 	MessagesName = "messages.jsonl"
@@ -60,6 +62,8 @@ type Archive struct {
 	manifest *os.File
 	history  *os.File
 	aside    []string // damaged lists
+	template *layout.Template
+	known    func(telegram.File) string
 }
 
 type fileKey struct {
@@ -256,6 +260,10 @@ func (a *Archive) replaceList(name string, old *os.File, good []span) (_ *os.Fil
 func (a *Archive) Path(f telegram.File) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.pathLocked(f)
+}
+
+func (a *Archive) pathLocked(f telegram.File) string {
 	key := fileKey{f.Origin.MessageID, f.ID}
 	if e, ok := a.entries[key]; ok {
 		return e.Path

@@ -187,6 +187,7 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 		return opened{}, checkTarget(d.dir.fs, err)
 	}
 	d.sink = s
+	s.modTime = d.d.ModTime
 	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
 	d.hash = newFrontier(s.file, d.size, d.partSize)
 	if !known || len(record.Parts) == 0 {

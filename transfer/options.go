@@ -142,6 +142,10 @@ type Download struct {
 	// not know it, it is proven to be the one wanted, or else the download fails
 	// with ErrExists. "": SafeName(File.Name).
 	Path string
+	// ModTime, if not zero, is what the file has for the time of its last change
+	// from the moment that it has its name. Nothing depends on it: content alone
+	// says whether a file is the right one.
+	ModTime time.Time
 	// SHA256 is what an earlier run has found the content to have, if that is
 	// known from elsewhere than the checkpoint; else zero. A file of that hash
 	// under its final name is complete.

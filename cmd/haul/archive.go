@@ -214,6 +214,6 @@ func archiveDownload(ctx context.Context, m *telegram.Message, f telegram.File, 
 	}
 	return transfer.Download{
 		File: f, Dir: folder.Root(), Path: path, SHA256: folder.SHA256(f),
-		Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
+		ModTime: about.modTime(m.Date), Finished: func(res transfer.FileResult) error { return folder.AddFileOf(m, f, res) },
 	}, nil
 }

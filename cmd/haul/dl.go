@@ -136,7 +136,7 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	l.place(c, e, root)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for f, err := range l.files(ctx) {
-			if !yield(transfer.Download{File: f.file, Dir: root, Path: f.path}, err) {
+			if !yield(transfer.Download{File: f.file, Dir: root, Path: f.path, ModTime: l.about.modTime(f.sent)}, err) {
 				return
 			}
 		}

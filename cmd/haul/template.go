@@ -30,17 +30,18 @@ func parseTemplate(c *cli.Context) (*layout.Template, error) {
 	return t, nil
 }
 
-// subjects tell a template what it needs to know of files.
+// subjects tell a template what it needs to know of files, and when files are from.
 type subjects struct {
-	client *telegram.Client
-	tmpl   *layout.Template // nil: nothing is needed
-	now    time.Time
-	topics map[int64]map[int]string // titles by chat and topic
+	noTimes bool // --no-mtime
+	client  *telegram.Client
+	tmpl    *layout.Template // nil: nothing is needed
+	now     time.Time
+	topics  map[int64]map[int]string // titles by chat and topic
 }
 
 func newSubjects(c *cli.Context, a *account, j *job) (*subjects, error) {
 	t, err := parseTemplate(c)
-	return &subjects{client: a.client, tmpl: t, now: j.started(), topics: make(map[int64]map[int]string)}, err
+	return &subjects{client: a.client, tmpl: t, now: j.started(), noTimes: c.Bool("no-mtime"), topics: make(map[int64]map[int]string)}, err
 }
 
 // started is when the job began, in whatever run that was.
@@ -73,6 +74,14 @@ func (s *subjects) of(ctx context.Context, m *telegram.Message, f telegram.File)
 	}
 	subject.Topic = titles[layout.TopicOf(m)]
 	return subject, nil
+}
+
+// modTime is the time that a file of a message gets; zero for none.
+func (s *subjects) modTime(sent time.Time) time.Time {
+	if s.noTimes || sent.Unix() <= 0 {
+		return time.Time{}
+	}
+	return sent
 }
 
 // knownPaths tells which place a file has from an earlier run. What the

@@ -46,6 +46,10 @@ type Entry struct {
 	Date     string `json:"date"`   // of the file, RFC 3339
 	// Name is what the sender called the file, if Path does not tell.
 	Name string `json:"name,omitempty"`
+	// Sent is the date of the message, RFC 3339, and Kind what sort of file it
+	// is. Lines of early versions have neither.
+	Sent string            `json:"sent,omitempty"`
+	Kind telegram.FileKind `json:"kind,omitempty"`
 }
 
 // An Archive is the folder of one chat. It is safe for concurrent use. Close
@@ -327,13 +331,31 @@ func (a *Archive) AddMessage(m *telegram.Message) (bool, error) {
 // AddFile appends a finished file to the manifest, unless it is there just so.
 // It fits transfer.Download.Finished.
 func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
+	return a.add(a.entry(nil, f, res))
+}
+
+// AddFileOf is AddFile with the date of the message.
+func (a *Archive) AddFileOf(m *telegram.Message, f telegram.File, res transfer.FileResult) error {
+	return a.add(a.entry(m, f, res))
+}
+
+// entry is the line of a file. The message may be nil.
+func (a *Archive) entry(m *telegram.Message, f telegram.File, res transfer.FileResult) Entry {
 	e := Entry{
 		Chat: a.chat, Message: f.Origin.MessageID, Document: f.ID, Path: res.Path, Size: res.Size,
-		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339),
+		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339), Kind: f.Kind,
+	}
+	if m != nil {
+		e.Sent = m.Date.UTC().Format(time.RFC3339)
 	}
 	if name, ok := transfer.UnescapeName(res.Path); !ok || name != strconv.Itoa(e.Message)+"_"+f.Name {
 		e.Name = f.Name
 	}
+	return e
+}
+
+// add appends a line, unless the last one of the file says the same.
+func (a *Archive) add(e Entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
@@ -341,7 +363,7 @@ func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := fileKey{e.Message, e.Document}
-	if old, ok := a.entries[key]; ok && old == e {
+	if old, ok := a.entries[key]; ok && old.says(e) {
 		return nil
 	}
 	if err := appendLine(a.manifest, line); err != nil {
@@ -350,6 +372,18 @@ func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
 	a.entries[key] = e
 	delete(a.paths, key)
 	return nil
+}
+
+// says reports whether a line says the same as another, as far as its version
+// could.
+func (e Entry) says(other Entry) bool {
+	if e.Sent == "" || other.Sent == "" {
+		e.Sent, other.Sent = "", ""
+	}
+	if e.Kind == "" {
+		other.Kind = ""
+	}
+	return e == other
 }
 
 // appendLine writes a line in one call. If that fails the file is put back to

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
@@ -87,10 +88,19 @@ func (r *Repairs) batch(ctx context.Context, wrong []Wrong) (list []listedRepair
 			f.Err = err
 		}
 		list = append(list, listedRepair{Download: transfer.Download{
-			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, Repair: &transfer.Repair{SHA256: w.SHA256},
+			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, ModTime: w.Entry.sent(), Repair: &transfer.Repair{SHA256: w.SHA256},
 		}})
 	}
 	return list
+}
+
+// sent is the date of the message; zero if the line does not tell.
+func (e *Entry) sent() time.Time {
+	at, err := time.Parse(time.RFC3339, e.Sent)
+	if err != nil || at.Unix() <= 0 {
+		return time.Time{}
+	}
+	return at
 }
 
 // find is the file among those of its message. If it is not there the result's

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// dated fails unless all files in a folder are of the simulated past, or with !
+// of today: dated FOLDER.
+func dated(ts *testscript.TestScript, neg bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	files := 0
+	for _, e := range entries {
+		if e.IsDir() || strings.HasSuffix(e.Name(), ".jsonl") {
+			continue
+		}
+		files++
+		fi, err := e.Info()
+		ts.Check(err)
+		if old := time.Since(fi.ModTime()) > 24*time.Hour; old == neg {
+			ts.Fatalf("%s is of %v", filepath.Join(args[0], e.Name()), fi.ModTime())
+		}
+	}
+	if files == 0 {
+		ts.Fatalf("no files in %s", args[0])
+	}
+}

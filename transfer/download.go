@@ -151,6 +151,9 @@ func (d *download) open(ctx context.Context) (opened, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return opened{}, err
 	}
+	if o, err := d.openLocal(ctx); err != nil || o.done != nil {
+		return o, err
+	}
 	return d.openPart(ctx, record, known)
 }
 

@@ -84,7 +84,7 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder")}, selectionFlags()...)
+			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag()}, selectionFlags()...)
 		},
 		how: fetchFlags,
 		check: func(c *cli.Context) error {
@@ -92,6 +92,9 @@ func archiveJob() jobKind {
 				return usagef("which chat? haul archive @name -d DIR")
 			}
 			if _, err := parseTemplate(c); err != nil {
+				return err
+			}
+			if _, err := parseDedupe(c); err != nil {
 				return err
 			}
 			_, err := parseSelection(c, time.Now())
@@ -122,6 +125,14 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	if err != nil {
 		return err
 	}
+	pool, err := openPool(ctx, c)
+	if err != nil {
+		return err
+	}
+	if pool != nil {
+		defer pool.Close() //nolint:errcheck // files are closed by themselves
+	}
+	about.pool = pool
 	pass := selection.NewPass(s, a.client)
 	var folders []*archive.Archive
 	defer func() {
@@ -212,8 +223,7 @@ func archiveDownload(ctx context.Context, m *telegram.Message, f telegram.File, 
 	if err != nil { // it fails alone
 		path, f.Err = folder.Path(f), err
 	}
-	return transfer.Download{
-		File: f, Dir: folder.Root(), Path: path, SHA256: folder.SHA256(f),
-		ModTime: about.modTime(m.Date), Finished: func(res transfer.FileResult) error { return folder.AddFileOf(m, f, res) },
-	}, nil
+	d := transfer.Download{File: f, Dir: folder.Root(), Path: path, SHA256: folder.SHA256(f), ModTime: about.modTime(m.Date)}
+	folder.Share(about.pool, m, &d)
+	return d, nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // dated fails unless all files in a folder are of the simulated past, or with !
@@ -29,4 +31,12 @@ func dated(ts *testscript.TestScript, neg bool, args []string) {
 	if files == 0 {
 		ts.Fatalf("no files in %s", args[0])
 	}
+}
+
+// firstEntry puts the path of the first file of a manifest into a variable:
+// firstentry FOLDER VARIABLE.
+func firstEntry(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := readManifest(ts.MkAbs(filepath.Join(args[0], archive.ManifestName)))
+	ts.Check(err)
+	ts.Setenv(args[1], entries[0].Path)
 }

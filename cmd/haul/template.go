@@ -10,6 +10,7 @@ import (
 
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/archive"
 	"github.com/tghaul/haul/transfer/layout"
 )
 
@@ -37,6 +38,7 @@ type subjects struct {
 	tmpl    *layout.Template // nil: nothing is needed
 	now     time.Time
 	topics  map[int64]map[int]string // titles by chat and topic
+	pool    *archive.Pool            // what --dedupe looks into; nil if it is off
 }
 
 func newSubjects(c *cli.Context, a *account, j *job) (*subjects, error) {

@@ -40,7 +40,7 @@ type Entry struct {
 	Chat     int64  `json:"chat"` // marked id
 	Message  int    `json:"message"`
 	Document int64  `json:"document,string"`
-	Path     string `json:"path"` // relative to the manifest, with slashes
+	Path     string `json:"path"` // relative to the manifest, with slashes; see Reference
 	Size     int64  `json:"size"`
 	SHA256   string `json:"sha256"` // in hexadecimal
 	Date     string `json:"date"`   // of the file, RFC 3339
@@ -50,13 +50,18 @@ type Entry struct {
 	// is. Lines of early versions have neither.
 	Sent string            `json:"sent,omitempty"`
 	Kind telegram.FileKind `json:"kind,omitempty"`
+	// Reference says that Path is that of another file with the same content,
+	// which may lie in another archive of the folder above: "../other/1_a.jpg".
+	Reference bool `json:"reference,omitempty"`
 }
 
 // An Archive is the folder of one chat. It is safe for concurrent use. Close
 // it when done.
 type Archive struct {
-	root *os.Root
-	chat int64 // marked id
+	root   *os.Root
+	beside neighbourhood
+	folder string // its name in the folder above
+	chat   int64  // marked id
 
 	mu       sync.Mutex
 	names    transfer.Names
@@ -96,18 +101,17 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer base.Close() //nolint:errcheck // nothing was written through it
 	name := FolderName(peer)
 	if err := base.MkdirAll(name, 0o755); err != nil {
-		return nil, err
+		return nil, errors.Join(err, base.Close())
 	}
 	syncFolder(base)
 	root, err := base.OpenRoot(name)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, base.Close())
 	}
 	a := &Archive{
-		root: root, chat: peer.MarkedID(),
+		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
 		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
 	}
 	if err := a.load(); err != nil {
@@ -147,8 +151,10 @@ func (a *Archive) load() (err error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
 		}
-		a.entries[fileKey{e.Message, e.Document}] = e
-		a.names.Reserve(e.Path)
+		a.entries[e.key()] = e
+		if !e.Reference {
+			a.names.Reserve(e.Path)
+		}
 		return nil
 	})
 	if err != nil {
@@ -268,8 +274,8 @@ func (a *Archive) Path(f telegram.File) string {
 }
 
 func (a *Archive) pathLocked(f telegram.File) string {
-	key := fileKey{f.Origin.MessageID, f.ID}
-	if e, ok := a.entries[key]; ok {
+	key := fileKeyOf(f)
+	if e, ok := a.entries[key]; ok && !e.Reference {
 		return e.Path
 	}
 	if p, ok := a.paths[key]; ok {
@@ -284,10 +290,13 @@ func (a *Archive) pathLocked(f telegram.File) string {
 // disk with the same size.
 func (a *Archive) Has(f telegram.File) bool {
 	a.mu.Lock()
-	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	e, ok := a.entries[fileKeyOf(f)]
 	a.mu.Unlock()
 	if !ok || e.Size != f.Size {
 		return false
+	}
+	if e.Reference {
+		return a.refers(f).Found
 	}
 	fi, err := a.root.Lstat(e.Path)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == e.Size
@@ -297,7 +306,7 @@ func (a *Archive) Has(f telegram.File) bool {
 // is for transfer.Download.SHA256.
 func (a *Archive) SHA256(f telegram.File) (sum [32]byte) {
 	a.mu.Lock()
-	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	e, ok := a.entries[fileKeyOf(f)]
 	a.mu.Unlock()
 	if b, err := hex.DecodeString(e.SHA256); ok && err == nil && len(b) == len(sum) && e.Size == f.Size {
 		sum = [32]byte(b)
@@ -362,7 +371,7 @@ func (a *Archive) add(e Entry) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := fileKey{e.Message, e.Document}
+	key := e.key()
 	if old, ok := a.entries[key]; ok && old.says(e) {
 		return nil
 	}
@@ -411,7 +420,7 @@ func (a *Archive) Close() error {
 		}
 	}
 	a.manifest, a.history = nil, nil
-	errs = append(errs, a.root.Close())
+	errs = append(errs, a.root.Close(), a.beside.close())
 	for i, err := range errs {
 		if errors.Is(err, fs.ErrClosed) {
 			errs[i] = nil

@@ -23,6 +23,7 @@ import (
 // It is not safe for concurrent use. Close it when done.
 type Local struct {
 	root     *os.Root
+	beside   neighbourhood
 	manifest *os.File
 	history  *os.File // nil: messages are not described
 	files    []localFile
@@ -52,6 +53,7 @@ func OpenLocal(ctx context.Context, dir string, described bool) (_ *Local, err e
 	if l.root, err = os.OpenRoot(dir); err != nil {
 		return nil, err
 	}
+	l.beside.root = l.root
 	if l.manifest, err = l.root.Open(ManifestName); err != nil {
 		return nil, err
 	}
@@ -216,7 +218,11 @@ func (l *Local) Entry(f telegram.File) (Entry, error) {
 // Check says what is wrong with a file at a glance: whether it is there and has
 // the right size. "" if nothing is.
 func (l *Local) Check(e Entry) Problem {
-	fi, err := l.root.Lstat(e.Path)
+	at, err := l.beside.of(&e)
+	if err != nil {
+		return Unreadable
+	}
+	fi, err := at.root.Lstat(at.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Missing
@@ -239,14 +245,16 @@ func (l *Local) Close() error {
 		}
 	}
 	if l.root != nil {
-		errs = append(errs, l.root.Close())
+		errs = append(errs, l.root.Close(), l.beside.close())
 	}
-	l.root, l.manifest, l.history = nil, nil, nil
+	l.root, l.manifest, l.history, l.beside = nil, nil, nil, neighbourhood{}
 	return errors.Join(errs...)
 }
 
 // key is what tells the entry's file from others.
 func (e *Entry) key() fileKey { return fileKey{e.Message, e.Document} }
+
+func fileKeyOf(f telegram.File) fileKey { return fileKey{f.Origin.MessageID, f.ID} }
 
 // file is what an entry tells of its file.
 func (e *Entry) file(p telegram.Peer) telegram.File {

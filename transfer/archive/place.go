@@ -16,7 +16,7 @@ func (a *Archive) Arrange(t *layout.Template, known func(telegram.File) string) 
 }
 
 // Place is Path for an archive that is arranged. A file that is in the manifest,
-// or that has been begun, keeps its path whatever the template is by now.
+// unless by reference, or that has been begun, keeps its path whatever the template is by now.
 //
 // The path is what layout.Template.Path makes; if another file has that, the
 // document's id is added. The error is that of the template, and concerns only
@@ -24,8 +24,8 @@ func (a *Archive) Arrange(t *layout.Template, known func(telegram.File) string) 
 func (a *Archive) Place(s layout.Subject) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := fileKey{s.File.Origin.MessageID, s.File.ID}
-	if e, ok := a.entries[key]; ok {
+	key := fileKeyOf(s.File)
+	if e, ok := a.entries[key]; ok && !e.Reference {
 		return e.Path, nil
 	}
 	if p, ok := a.paths[key]; ok {

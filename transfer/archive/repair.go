@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,14 +22,17 @@ type Fetch func(ctx context.Context, chat int64, messageIDs []int) (map[int][]te
 // Repairs are the downloads that make wrong files right again. Close it after
 // the run.
 type Repairs struct {
-	wrong []Wrong
+	wrong []Wrong        // each file once
+	alike map[string]int // lines of a file that is in several, by where it lies
+	done  int
 	fetch Fetch
 	roots map[string]*os.Root
 }
 
 // NewRepairs prepares the repair of what Verify has found. Nothing is fetched yet.
 func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
-	r := &Repairs{wrong: slices.Clone(wrong), fetch: fetch, roots: make(map[string]*os.Root)}
+	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), alike: make(map[string]int)}
+	r.once(wrong)
 	for _, w := range wrong {
 		if r.roots[w.Dir] != nil {
 			continue
@@ -41,6 +45,30 @@ func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
 	}
 	return r, nil
 }
+
+// once takes each file once, as the line that does not refer to it if there is
+// one: several lines may share a file, and two repairs must not.
+func (r *Repairs) once(wrong []Wrong) {
+	at := make(map[string]int)
+	for _, w := range wrong {
+		file := w.file()
+		r.alike[file]++
+		i, known := at[file]
+		switch {
+		case !known:
+			at[file] = len(r.wrong)
+			r.wrong = append(r.wrong, w)
+		case r.wrong[i].Entry.Reference && !w.Entry.Reference:
+			r.wrong[i] = w
+		}
+	}
+}
+
+// file is where the file lies.
+func (w *Wrong) file() string { return filepath.Join(w.Dir, filepath.FromSlash(w.Entry.Path)) }
+
+// Done is how many of the wrong lines are right by now.
+func (r *Repairs) Done() int { return r.done }
 
 // repairBatch is how many messages are fetched at once.
 const repairBatch = 100
@@ -89,6 +117,7 @@ func (r *Repairs) batch(ctx context.Context, wrong []Wrong) (list []listedRepair
 		}
 		list = append(list, listedRepair{Download: transfer.Download{
 			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, ModTime: w.Entry.sent(), Repair: &transfer.Repair{SHA256: w.SHA256},
+			Finished: func(transfer.FileResult) error { r.done += r.alike[w.file()]; return nil },
 		}})
 	}
 	return list

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/tghaul/haul/transfer/archive"
@@ -21,7 +20,7 @@ type Result struct {
 	Archives int
 	Items    int   // files on the page
 	Bytes    int64 // of those files
-	Missing  int   // files of the manifests that are not on disk: left out
+	Missing  int   // files of the manifests that are not on disk, or refer to one outside of the folder: left out
 	BadLines int   // lines of manifests that cannot be read: left out
 }
 
@@ -89,11 +88,16 @@ func readArchive(ctx context.Context, base *os.Root, folder string, number int, 
 	var items []*item
 	known := make(map[int][]*item) // by message
 	for _, e := range files {
-		if fi, err := root.Lstat(e.Path); err != nil || !fi.Mode().IsRegular() {
+		file, inside := e.In(folder)
+		if inside {
+			fi, err := base.Lstat(file)
+			inside = err == nil && fi.Mode().IsRegular()
+		}
+		if !inside {
 			res.Missing++
 			continue
 		}
-		it := newItem(number, path.Join(folder, e.Path), e)
+		it := newItem(number, file, e)
 		c.ID = e.Chat
 		c.Items++
 		res.Items++

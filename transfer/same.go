@@ -66,6 +66,7 @@ func (d *download) openLocal(ctx context.Context) (opened, error) {
 	if err != nil || !local.Found {
 		return opened{}, err
 	}
+	_ = d.dir.fs.Remove(d.path + partSuffix) // of an earlier run; there need not be one
 	res := d.result(local.SHA256)
 	if local.Elsewhere {
 		return opened{done: &res}, nil
@@ -77,6 +78,5 @@ func (d *download) openLocal(ctx context.Context) (opened, error) {
 	if !fi.Mode().IsRegular() || fi.Size() != d.size {
 		return opened{}, fmt.Errorf("%w: %s is not what it was said to be", ErrExists, d.path)
 	}
-	_ = d.dir.fs.Remove(d.path + partSuffix) // of an earlier run; there need not be one
 	return opened{done: &res}, d.record(entry, local.SHA256)
 }

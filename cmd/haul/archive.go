@@ -84,7 +84,7 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag()}, selectionFlags()...)
+			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag(), sidecarFlag()}, selectionFlags()...)
 		},
 		how: fetchFlags,
 		check: func(c *cli.Context) error {
@@ -95,6 +95,9 @@ func archiveJob() jobKind {
 				return err
 			}
 			if _, err := parseDedupe(c); err != nil {
+				return err
+			}
+			if err := checkSidecar(c); err != nil {
 				return err
 			}
 			_, err := parseSelection(c, time.Now())
@@ -150,6 +153,9 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			return err
 		}
 		folders = append(folders, f)
+		if c.String("sidecar") != "" {
+			f.WriteSidecars()
+		}
 		for _, list := range f.SetAside() {
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
 		}

@@ -72,6 +72,7 @@ type Archive struct {
 	history  *os.File
 	aside    []string // damaged lists
 	template *layout.Template
+	sidecars bool
 	known    func(telegram.File) string
 }
 
@@ -343,9 +344,10 @@ func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
 	return a.add(a.entry(nil, f, res))
 }
 
-// AddFileOf is AddFile with the date of the message.
+// AddFileOf is AddFile with the date of the message, and the sidecar if there is
+// to be one.
 func (a *Archive) AddFileOf(m *telegram.Message, f telegram.File, res transfer.FileResult) error {
-	return a.add(a.entry(m, f, res))
+	return a.enter(a.entry(m, f, res), m, res.Path)
 }
 
 // entry is the line of a file. The message may be nil.

@@ -208,7 +208,10 @@ func (s *shared) local(ctx context.Context) (transfer.Local, error) {
 // document gives way.
 func (s *shared) finished(res transfer.FileResult) error {
 	if s.before {
-		return nil
+		s.a.mu.Lock()
+		e := s.a.entries[fileKeyOf(s.f)]
+		s.a.mu.Unlock()
+		return s.a.sidecar(e, s.m, res.Path)
 	}
 	if s.refer != nil {
 		return s.enterReference(res, s.refer)
@@ -284,7 +287,7 @@ func (s *shared) enterReference(res transfer.FileResult, k *kept) error {
 	} else {
 		e.Path = "../" + k.path
 	}
-	return s.a.add(e)
+	return s.a.enter(e, s.m, res.Path)
 }
 
 // prove reports whether a file is what the pool has been told: it is read,

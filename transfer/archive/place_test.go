@@ -200,3 +200,8 @@ func TestPlace(t *testing.T) {
 		t.Errorf("manifest has %+v, %v", files, err)
 	}
 }
+
+func hostileSubjectNamed(name string) layout.Subject {
+	m := &telegram.Message{Peer: peer, ID: 1}
+	return layout.Subject{Message: m, File: telegram.File{ID: 1, Name: name, Origin: telegram.Origin{Peer: peer, MessageID: 1}}}
+}

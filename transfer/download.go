@@ -69,6 +69,9 @@ func keyFor(d Download, what string) checkpoint.Key {
 	if err != nil {
 		dir = d.Dir.Name()
 	}
+	if d.File.IsThumb {
+		what += "\x00thumb"
+	}
 	return checkpoint.Key{
 		Target: checkpoint.TargetOf(dir + what), Chat: d.File.Origin.Peer.MarkedID(),
 		Message: d.File.Origin.MessageID, Document: d.File.ID,

@@ -84,7 +84,7 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag(), sidecarFlag()}, selectionFlags()...)
+			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag(), sidecarFlag(), thumbsFlag()}, selectionFlags()...)
 		},
 		how: fetchFlags,
 		check: func(c *cli.Context) error {
@@ -212,6 +212,9 @@ func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.P
 			for _, f := range m.Files {
 				d, err := archiveDownload(ctx, m, f, folder, about)
 				if !yield(d, err) || err != nil {
+					return
+				}
+				if thumb, ok := folder.Thumb(m, &d); ok && about.thumbs && !yield(thumb, nil) {
 					return
 				}
 			}

@@ -34,6 +34,7 @@ func parseTemplate(c *cli.Context) (*layout.Template, error) {
 // subjects tell a template what it needs to know of files, and when files are from.
 type subjects struct {
 	noTimes bool // --no-mtime
+	thumbs  bool // --thumbs
 	client  *telegram.Client
 	tmpl    *layout.Template // nil: nothing is needed
 	now     time.Time
@@ -43,7 +44,7 @@ type subjects struct {
 
 func newSubjects(c *cli.Context, a *account, j *job) (*subjects, error) {
 	t, err := parseTemplate(c)
-	return &subjects{client: a.client, tmpl: t, now: j.started(), noTimes: c.Bool("no-mtime"), topics: make(map[int64]map[int]string)}, err
+	return &subjects{client: a.client, tmpl: t, now: j.started(), noTimes: c.Bool("no-mtime"), thumbs: c.Bool("thumbs"), topics: make(map[int64]map[int]string)}, err
 }
 
 // started is when the job began, in whatever run that was.

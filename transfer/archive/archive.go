@@ -53,6 +53,9 @@ type Entry struct {
 	// Reference says that Path is that of another file with the same content,
 	// which may lie in another archive of the folder above: "../other/1_a.jpg".
 	Reference bool `json:"reference,omitempty"`
+	// Thumb says that the line is about the thumbnail of a file, and which: the
+	// type of its photo size. "": about the file itself.
+	Thumb string `json:"thumb,omitempty"`
 }
 
 // An Archive is the folder of one chat. It is safe for concurrent use. Close
@@ -79,6 +82,7 @@ type Archive struct {
 type fileKey struct {
 	message  int
 	document int64
+	thumb    bool
 }
 
 // Open opens the archive of a chat in its folder below dir, and makes both if
@@ -347,7 +351,11 @@ func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
 // AddFileOf is AddFile with the date of the message, and the sidecar if there is
 // to be one.
 func (a *Archive) AddFileOf(m *telegram.Message, f telegram.File, res transfer.FileResult) error {
-	return a.enter(a.entry(m, f, res), m, res.Path)
+	e := a.entry(m, f, res)
+	if f.IsThumb { // the file's own sidecar is enough
+		return a.add(e)
+	}
+	return a.enter(e, m, res.Path)
 }
 
 // entry is the line of a file. The message may be nil.
@@ -355,6 +363,9 @@ func (a *Archive) entry(m *telegram.Message, f telegram.File, res transfer.FileR
 	e := Entry{
 		Chat: a.chat, Message: f.Origin.MessageID, Document: f.ID, Path: res.Path, Size: res.Size,
 		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339), Kind: f.Kind,
+	}
+	if f.IsThumb {
+		e.Thumb = f.Thumb
 	}
 	if m != nil {
 		e.Sent = m.Date.UTC().Format(time.RFC3339)

@@ -109,7 +109,7 @@ func (p *Pool) load(ctx context.Context, folder string) error {
 	defer root.Close() //nolint:errcheck // it was only read
 	files, _, err := Files(ctx, root)
 	for _, e := range files {
-		if sum, err := hex.DecodeString(e.SHA256); err == nil && !e.Reference {
+		if sum, err := hex.DecodeString(e.SHA256); err == nil && !e.Reference && e.Thumb == "" {
 			k := &kept{path: path.Join(folder, e.Path), size: e.Size, sum: [32]byte(sum)}
 			p.add(content{e.Document, e.Kind == telegram.KindPhoto, e.Size}, k)
 		}

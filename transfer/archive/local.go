@@ -19,7 +19,7 @@ import (
 
 // A Local is an archive as it lies on disk, to be listed without account or
 // network: a selection.Source whose messages have the files that the manifest
-// lists. It keeps some 40 bytes of each, and reads the lines again one by one.
+// lists, without their thumbnails. It keeps some 40 bytes of each, and reads the lines again one by one.
 // It is not safe for concurrent use. Close it when done.
 type Local struct {
 	root     *os.Root
@@ -78,6 +78,9 @@ func (l *Local) index(ctx context.Context, folder string) error {
 		e, _, err := parseEntry(line)
 		if err != nil {
 			l.BadLines++
+			return ctx.Err()
+		}
+		if e.Thumb != "" {
 			return ctx.Err()
 		}
 		last[e.key()] = localFile{e.Message, at, int32(len(line))}
@@ -252,9 +255,9 @@ func (l *Local) Close() error {
 }
 
 // key is what tells the entry's file from others.
-func (e *Entry) key() fileKey { return fileKey{e.Message, e.Document} }
+func (e *Entry) key() fileKey { return fileKey{e.Message, e.Document, e.Thumb != ""} }
 
-func fileKeyOf(f telegram.File) fileKey { return fileKey{f.Origin.MessageID, f.ID} }
+func fileKeyOf(f telegram.File) fileKey { return fileKey{f.Origin.MessageID, f.ID, f.IsThumb} }
 
 // file is what an entry tells of its file.
 func (e *Entry) file(p telegram.Peer) telegram.File {
@@ -273,7 +276,7 @@ func (e *Entry) SenderName() string {
 	if e.Name != "" {
 		return e.Name
 	}
-	base := e.Path[strings.LastIndexByte(e.Path, '/')+1:]
+	base := strings.TrimSuffix(e.Path[strings.LastIndexByte(e.Path, '/')+1:], transfer.ThumbSuffix)
 	if plain, ok := transfer.UnescapeName(base); ok {
 		base = plain
 	}

@@ -43,8 +43,8 @@ func Files(ctx context.Context, root *os.Root) (files []Entry, bad int, err erro
 	for _, e := range last {
 		files = append(files, e)
 	}
-	slices.SortFunc(files, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Message, b.Message), cmp.Compare(a.Document, b.Document))
+	slices.SortFunc(files, func(a, b Entry) int { // thumbnails after their files
+		return cmp.Or(cmp.Compare(a.Message, b.Message), cmp.Compare(a.Document, b.Document), cmp.Compare(a.Thumb, b.Thumb))
 	})
 	return files, bad, err
 }

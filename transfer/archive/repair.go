@@ -137,7 +137,10 @@ func (e *Entry) sent() time.Time {
 func (w *Wrong) find(files []telegram.File) telegram.File {
 	e := w.Entry
 	for _, f := range files {
-		if f.ID == e.Document && f.Size == e.Size {
+		if thumb, ok := f.ThumbFile(); ok && e.Thumb != "" {
+			f = thumb
+		}
+		if f.ID == e.Document && f.IsThumb == (e.Thumb != "") && f.Size == e.Size {
 			return f
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/tghaul/haul/transfer/archive"
@@ -72,6 +73,18 @@ func chatName(dir, folder string) string {
 	return filepath.Base(dir)
 }
 
+// addThumb tells the last item that it has a thumbnail, if the line is about that
+// one and the picture is there.
+func addThumb(root *os.Root, folder string, e archive.Entry, items []*item) {
+	if len(items) == 0 {
+		return
+	}
+	it := items[len(items)-1]
+	if fi, err := root.Lstat(e.Path); it.Message == e.Message && it.Document == e.Document && err == nil && fi.Mode().IsRegular() && images[path.Ext(e.Path)] {
+		it.Small = escapePath(path.Join(folder, e.Path))
+	}
+}
+
 // readArchive returns the files of an archive that are on disk, with what their
 // messages say of them. It counts the others in res.
 func readArchive(ctx context.Context, base *os.Root, folder string, number int, c *chat, res *Result) ([]*item, error) {
@@ -88,6 +101,10 @@ func readArchive(ctx context.Context, base *os.Root, folder string, number int, 
 	var items []*item
 	known := make(map[int][]*item) // by message
 	for _, e := range files {
+		if e.Thumb != "" {
+			addThumb(root, folder, e, items)
+			continue
+		}
 		file, inside := e.In(folder)
 		if inside {
 			fi, err := base.Lstat(file)

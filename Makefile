@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
+.PHONY: demo build test test-full test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
 	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -26,6 +26,9 @@ build: ## the binary, in bin/haul
 test: export GORACE ?= atexit_sleep_ms=10
 test: ## the whole test suite, with the race detector
 	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+test-full: ## the packages whose tests are cut short with the race detector, without it
+	$(GO) test -shuffle=on ./transfer ./checkpoint ./bench/internal/virtual
 
 test-browser: ## the gallery in headless Chromium, which must be installed
 	cd transfer/archive/gallery/browser && $(GO) test -timeout 10m ./...
@@ -91,9 +94,8 @@ bench-references: ## 10,000 files whose references all expire at once
 bench-memory: ## an archive of 100,000 files: how large the client gets
 	$(GO) run ./bench memory
 
-days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed, and many short runs
+days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed
 	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h
-	$(GO) test ./bench/internal/virtual
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)

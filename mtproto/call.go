@@ -18,6 +18,8 @@ const maxTries = 8
 type call struct {
 	body   []byte // the query, encoded, without wrappers
 	method string
+	// payload, if it has a length, follows the body.
+	payload Payload
 	// build makes the body for the message id it will travel under; for
 	// auth.bindTempAuthKey, which contains that id. Then body is nil.
 	build func(msgID int64) ([]byte, error)
@@ -69,10 +71,13 @@ func Call[R any](ctx context.Context, inv Invoker, query tl.Method[R]) (R, error
 // first, the server is told to drop the answer and ctx's error is returned. An
 // *RPCError is what the server answered instead of a result.
 func (s *Session) Invoke(ctx context.Context, query tl.Object) (*Response, error) {
+	return s.invoke(ctx, &call{body: tl.Marshal(s.opts.Wrap(query)), method: query.TypeName(), done: make(chan outcome, 1)})
+}
+
+func (s *Session) invoke(ctx context.Context, c *call) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &call{body: tl.Marshal(s.opts.Wrap(query)), method: query.TypeName(), done: make(chan outcome, 1)}
 	if err := s.enqueue(c); err != nil {
 		return nil, err
 	}

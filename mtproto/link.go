@@ -267,6 +267,9 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := s.fill(p); err != nil {
+			return err
+		}
 		packet, err := s.opts.Sealer.seal(p.seal, crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
 		if err != nil {
 			return err

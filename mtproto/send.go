@@ -51,6 +51,7 @@ type packer struct {
 	buf   []byte
 	enc   *tl.Encoder
 	items []item
+	gap   gap
 	seal  *request[crypto.Sealing]
 }
 
@@ -63,7 +64,7 @@ type item struct {
 }
 
 // pack puts what is due into p.buf at crypto.PacketHeader: header and body, n
-// bytes, with room for sealing. n is 0 if nothing is due. flush sends
+// bytes, with room for sealing. If p.gap has a call, its payload is not in it yet. n is 0 if nothing is due. flush sends
 // acknowledgements that would otherwise wait for company.
 func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) {
 	s.mu.Lock()
@@ -72,7 +73,7 @@ func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) 
 	if len(p.items) == 0 {
 		return 0, nil
 	}
-	p.enc = tl.NewEncoder(p.buf[:0])
+	p.enc, p.gap = tl.NewEncoder(p.buf[:0]), gap{}
 	p.enc.Raw(make([]byte, crypto.PacketHeader+crypto.HeaderSize))
 	header := crypto.Header{Salt: s.saltLocked(now), SessionID: s.id}
 	if len(p.items) == 1 {
@@ -114,7 +115,7 @@ func (s *Session) pickLocked(p *packer, flush bool) {
 }
 
 // pickCallsLocked takes calls off the queue: several small ones, or one big
-// one. While a temporary key is not bound, only its binding may go.
+// one, or one with a payload. While a temporary key is not bound, only its binding may go.
 func (s *Session) pickCallsLocked() []*call {
 	var picked []*call
 	size := 0
@@ -123,11 +124,14 @@ func (s *Session) pickCallsLocked() []*call {
 		if s.bind != nil && c != s.bind {
 			break
 		}
-		if size += len(c.body); len(picked) > 0 && size > groupBytes {
+		if size += len(c.body) + c.payload.Len; len(picked) > 0 && (size > groupBytes || c.payload.Len > 0) {
 			break
 		}
 		picked = append(picked, c)
 		s.queue = s.queue[1:]
+		if c.payload.Len > 0 { // the packet ends with it
+			break
+		}
 	}
 	return picked
 }
@@ -183,6 +187,9 @@ func (s *Session) encodeLocked(p *packer, it *item, now time.Time) (msgID int64,
 	} else {
 		s.wrapLocked(c).Encode(p.enc)
 	}
+	if c.payload.Len > 0 {
+		p.leaveGap(c)
+	}
 	c.msgID, c.container, c.sentAt, c.acked = msgID, 0, now, false
 	s.calls[msgID] = c
 	return msgID, seqNo, nil
@@ -211,7 +218,7 @@ const (
 
 // compress packs a query if that saves a tenth, else returns nil.
 func compress(q tl.Object, c *call) tl.Object {
-	if len(c.body) < gzipMin || len(c.body) > gzipMax || strings.HasPrefix(c.method, "upload.save") {
+	if c.payload.Len > 0 || len(c.body) < gzipMin || len(c.body) > gzipMax || strings.HasPrefix(c.method, "upload.save") {
 		return nil
 	}
 	plain := tl.Marshal(q)

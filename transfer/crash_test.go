@@ -252,7 +252,7 @@ func TestCrashImages(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	limit := *crashImages
-	if testing.Short() || underRace {
+	if testing.Short() || UnderRace {
 		limit /= 10
 	}
 	const workers = 2

@@ -250,6 +250,21 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 	return &fakeResponse{f: s.f, body: tl.Marshal(answer)}, nil
 }
 
+// InvokeWith reads the payload at once, into the request.
+func (s fakeSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
+	b := make([]byte, payload.Len)
+	if err := payload.Read(b); err != nil {
+		return nil, &mtproto.PayloadError{Err: err}
+	}
+	switch q := q.(type) {
+	case *api.UploadSaveFilePartRequest:
+		q.Bytes = b
+	case *api.UploadSaveBigFilePartRequest:
+		q.Bytes = b
+	}
+	return s.Invoke(ctx, q)
+}
+
 type fakeResponse struct {
 	f    *fake
 	body []byte

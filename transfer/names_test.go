@@ -138,7 +138,11 @@ func TestHostileNames(t *testing.T) {
 	var names Names
 	taken := make(map[string]bool)
 	escaped := make(map[string]string)
-	for i := range 100_000 {
+	n := 100_000
+	if UnderRace {
+		n = 20_000
+	}
+	for i := range n {
 		remote := hostile(rng)
 		checkName(t, remote)
 		safe := SafeName(remote)

@@ -2,4 +2,4 @@
 
 package transfer
 
-const underRace = false
+const UnderRace = false

@@ -2,5 +2,5 @@
 
 package transfer
 
-// underRace says that the race detector is on, which makes tests ten times slower.
-const underRace = true
+// UnderRace says that the race detector is on, which makes tests ten times slower.
+const UnderRace = true

@@ -221,6 +221,9 @@ func TestDCsMove(t *testing.T) {
 // keys and all file references expire.
 func TestTemporaryKeysExpire(t *testing.T) {
 	t.Parallel()
+	if transfer.UnderRace {
+		t.Skip("a day of pings takes long with the race detector; `make test-full` runs without it")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		j := newJourney(t)
 		j.configure = func(cfg *telegram.Config) { cfg.PFS = true }

@@ -75,13 +75,16 @@ func TestReferencesExpireTogether(t *testing.T) {
 	})
 }
 
-// 10,000 files, and all references expire in the middle (faults 11): besides
+// 10,000 files (fewer with the race detector), and all references expire in the middle (faults 11): besides
 // the requests that are under way at that moment, at most one call in a hundred
 // is more than it takes without that.
 func TestTenThousandReferences(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const n = 10_000
+		n := 10_000
+		if UnderRace {
+			n = 2_000
+		}
 		b := newBench(t)
 		for id := range int64(n) {
 			b.add(id+1, 1, 1+int(id)%4)

@@ -34,6 +34,9 @@ type Telegram interface {
 // A Session carries requests over one connection. It is safe for concurrent use.
 type Session interface {
 	Invoke(ctx context.Context, q tl.Object) (Response, error)
+	// InvokeWith is the same for a query that ends in bytes which are read when
+	// it is sent; see mtproto.Session.InvokeWith.
+	InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error)
 }
 
 // A Response is an answer in a buffer that is not the caller's: Release gives
@@ -78,9 +81,17 @@ func (c client) CDNSession(ctx context.Context, dc int, n int) (Session, error) 
 type session struct{ s *mtproto.Session }
 
 func (s session) Invoke(ctx context.Context, q tl.Object) (Response, error) {
-	r, err := s.s.Invoke(ctx, q)
+	return response(s.s.Invoke(ctx, q))
+}
+
+func (s session) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
+	return response(s.s.InvokeWith(ctx, q, payload))
+}
+
+// response is r without its type: a nil *Response is no nil Response.
+func response(r *mtproto.Response, err error) (Response, error) {
 	if err != nil {
-		return nil, err // not r: a nil *Response is no nil Response
+		return nil, err
 	}
 	return r, nil
 }
@@ -92,6 +103,11 @@ func (s session) Reconnects() int { return int(s.s.Stats().Reconnects) }
 // released here.
 func call[R any](ctx context.Context, s Session, q tl.Method[R], use func(R) error) error {
 	resp, err := s.Invoke(ctx, q)
+	return answered(resp, err, q, use)
+}
+
+// answered decodes the answer to a call and releases it.
+func answered[R any](resp Response, err error, q tl.Method[R], use func(R) error) error {
 	if err != nil {
 		return err
 	}

@@ -269,16 +269,17 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 	if err := u.unchanged(); err != nil {
 		return nil, err
 	}
-	b := make([]byte, u.length(s.Part.N))
-	if _, err := u.file.ReadAt(b, int64(s.Part.N)*uploadPartSize); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
-	}
 	conn, err := u.run.partSession(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	saved := false
-	err = call(ctx, conn, u.saveRequest(s.Part.N, b), func(ok bool) error { saved = ok; return nil })
+	q, saved := u.saveRequest(s.Part.N), false
+	resp, err := conn.InvokeWith(ctx, q, u.payload(s.Part.N))
+	err = answered(resp, err, q, func(ok bool) error { saved = ok; return nil })
+	var unread *mtproto.PayloadError
+	if errors.As(err, &unread) {
+		return nil, fmt.Errorf("%w: %w", ErrChanged, unread.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -288,15 +289,24 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 	return &confirmed{u: u, n: s.Part.N}, nil
 }
 
-func (u *upload) saveRequest(n int, b []byte) tl.Method[bool] {
+// payload are the bytes of a part, read out of the source when it is sent.
+func (u *upload) payload(n int) mtproto.Payload {
+	return mtproto.Payload{Len: u.length(n), Read: func(b []byte) error {
+		_, err := u.file.ReadAt(b, int64(n)*uploadPartSize)
+		return err
+	}}
+}
+
+// saveRequest is the request to save a part, without its bytes.
+func (u *upload) saveRequest(n int) tl.Method[bool] {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.record.Big {
 		return &api.UploadSaveBigFilePartRequest{
-			FileID: u.record.FileID, FilePart: int32(n), FileTotalParts: int32(u.count()), Bytes: b,
+			FileID: u.record.FileID, FilePart: int32(n), FileTotalParts: int32(u.count()),
 		}
 	}
-	return &api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n), Bytes: b}
+	return &api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n)}
 }
 
 // finish sends the message. Should the server miss parts by then, they are

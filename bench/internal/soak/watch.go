@@ -99,9 +99,19 @@ type watchedSession struct {
 
 // Invoke implements transfer.Session.
 func (s watchedSession) Invoke(ctx context.Context, q tl.Object) (transfer.Response, error) {
+	return s.watch(q, func() (*mtproto.Response, error) { return s.s.Invoke(ctx, q) })
+}
+
+// InvokeWith implements transfer.Session.
+func (s watchedSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (transfer.Response, error) {
+	return s.watch(q, func() (*mtproto.Response, error) { return s.s.InvokeWith(ctx, q, payload) })
+}
+
+// watch does a request and looks at what comes of it.
+func (s watchedSession) watch(q tl.Object, do func() (*mtproto.Response, error)) (transfer.Response, error) {
 	sc := scope{s.dc, q.TypeName()}
 	s.waits.begin(sc)
-	r, err := s.s.Invoke(ctx, q)
+	r, err := do()
 	if err != nil {
 		s.waits.answered(sc, err)
 		return nil, err

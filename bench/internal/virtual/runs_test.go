@@ -38,13 +38,13 @@ func count(results []Result) (waits int, inside int64) {
 // TestOddWaits: waits that follow no rate do not make one run slower than the
 // one before. The more of them there are the sooner that is found out.
 func TestOddWaits(t *testing.T) {
-	for _, odd := range []Odd{{0.3, time.Second}, {0.01, 2 * time.Second}, {0.004, 5 * time.Second}, {0.002, 10 * time.Second}} {
+	for _, odd := range some(Odd{0.01, 2 * time.Second}, Odd{0.3, time.Second}, Odd{0.004, 5 * time.Second}, Odd{0.002, 10 * time.Second}) {
 		t.Run(fmt.Sprint(odd), func(t *testing.T) {
 			t.Parallel()
 			// Each request takes its time on the line, and its share of the waits.
 			const line, told = 1 / 20.0, 0.2
 			want := 1 / (line + odd.Rate*(odd.Wait.Seconds()+told))
-			for _, seed := range seeds(0, 1) {
+			for _, seed := range some[uint64](0, 1) {
 				plan := short
 				plan.Odd = odd
 				runs := HaulRuns(slowLine, nil, plan, scheduler.Config{Connections: 8}, seed)
@@ -66,7 +66,7 @@ func TestOddWaits(t *testing.T) {
 func TestOddWaitsInLegs(t *testing.T) {
 	line := Network{RTT: 50 * time.Millisecond, Service: 50 * time.Millisecond, DCRate: 8 << 20}
 	plan := Plan{Runs: 400, Least: time.Second, Most: 12 * time.Second, Pause: 3 * time.Second, Odd: Odd{0.01, 2 * time.Second}}
-	for _, seed := range seeds(0, 4) {
+	for _, seed := range some[uint64](0, 4) {
 		runs := HaulRuns(line, nil, plan, scheduler.Config{Connections: 4}, seed)
 		if got := perSecond(runs[plan.Runs/2:]); got < 6 {
 			t.Errorf("seed %d: %.2f parts a second in the second half; the line gives 8", seed, got)
@@ -77,10 +77,10 @@ func TestOddWaitsInLegs(t *testing.T) {
 // TestRulesOverRuns: a limit that is real is kept to right after a restart, and
 // many short runs do not meet more waits than one long run.
 func TestRulesOverRuns(t *testing.T) {
-	for _, kind := range []string{"token_bucket", "fixed_window", "sliding_window"} {
+	for _, kind := range some("token_bucket", "fixed_window", "sliding_window") {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			for _, seed := range seeds(0, 1, 3) {
+			for _, seed := range some[uint64](0, 1, 3) {
 				c, cfg := NewCase(kind, seed), scheduler.Config{Connections: 8}
 				runs := HaulRuns(c.Network, c.Rules(), short, cfg, seed)
 				all, inside := count(runs)
@@ -101,7 +101,7 @@ func TestRulesOverRuns(t *testing.T) {
 
 // TestStaleLimit: a limit that is no more is found out although no run is long.
 func TestStaleLimit(t *testing.T) {
-	for _, seed := range seeds(0, 1, 2) {
+	for _, seed := range some[uint64](0, 1, 2) {
 		plan := short
 		plan.Ruled = 10
 		rules := []flood.Rule{{Method: method, Kind: "token_bucket", Rate: 3, Burst: 20}}
@@ -113,9 +113,9 @@ func TestStaleLimit(t *testing.T) {
 	}
 }
 
-// seeds are all that are given, or with the race detector the first: here is
-// one goroutine that computes. CI runs these tests without it too.
-func seeds(all ...uint64) []uint64 {
+// some are all that are given, or with the race detector the first: here is
+// one goroutine that computes. `make test-full` runs these tests without it.
+func some[T any](all ...T) []T {
 	if underRace {
 		return all[:1]
 	}

@@ -1,0 +1,79 @@
+package mtproto
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/tghaul/haul/tl"
+)
+
+// A Payload is the bytes that a query ends in, which are read when the query
+// is sent: into the packet itself, so that they are in memory once, and only
+// while they are encrypted and written.
+type Payload struct {
+	// Len is how many bytes there are, less than 16 MiB.
+	Len int
+	// Read fills b, which has length Len, or fails, which ends the call. It must
+	// give the same bytes each time, for a query may have to be sent again. It is
+	// not called twice at the same time, but may still run after the call has
+	// returned because its context ended.
+	Read func(b []byte) error
+}
+
+// A PayloadError is why the payload of a call could not be read.
+type PayloadError struct{ Err error }
+
+func (e *PayloadError) Error() string { return "mtproto: read what is to be sent: " + e.Err.Error() }
+
+func (e *PayloadError) Unwrap() error { return e.Err }
+
+// emptyBytes is how TL writes an empty `bytes`.
+var emptyBytes = make([]byte, 4)
+
+// InvokeWith is Invoke for a query whose last field is of type `bytes`, and
+// empty: what the payload reads is sent in its place.
+func (s *Session) InvokeWith(ctx context.Context, query tl.Object, payload Payload) (*Response, error) {
+	body, ok := bytes.CutSuffix(tl.Marshal(s.opts.Wrap(query)), emptyBytes)
+	if !ok || payload.Len <= 0 || payload.Len >= 1<<24 {
+		return nil, fmt.Errorf("mtproto: %s does not end in empty bytes, or %d bytes are no payload", query.TypeName(), payload.Len)
+	}
+	return s.invoke(ctx, &call{body: body, payload: payload, method: query.TypeName(), done: make(chan outcome, 1)})
+}
+
+// A gap is where in a packet a payload belongs.
+type gap struct {
+	call *call // nil: there is none
+	at   int
+}
+
+// leaveGap appends the payload of c to the packet, as bytes that are still to be filled.
+func (p *packer) leaveGap(c *call) {
+	p.gap = gap{call: c, at: p.enc.Len() + 4} // its length takes 4 bytes, or else 1
+	if c.payload.Len < 254 {
+		p.gap.at = p.enc.Len() + 1
+	}
+	p.enc.BlobSpace(c.payload.Len)
+}
+
+// fill reads the payload of a packet into it, if it has one. That takes as long
+// as a disk takes, so the session is not locked meanwhile. A call whose payload
+// cannot be read is over. Its message has an id by then and may stand beside
+// others in the packet, so the connection is left as if the packet was lost.
+func (s *Session) fill(p *packer) error {
+	c := p.gap.call
+	if c == nil {
+		return nil
+	}
+	err := c.payload.Read(p.buf[p.gap.at:][:c.payload.Len:c.payload.Len])
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls[c.msgID] == c {
+		delete(s.calls, c.msgID)
+		c.finish(outcome{err: &PayloadError{err}})
+	}
+	return errRestart
+}

@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-full test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory kill survive crash days soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -93,6 +93,9 @@ bench-references: ## 10,000 files whose references all expire at once
 
 bench-memory: ## an archive of 100,000 files: how large the client gets
 	$(GO) run ./bench memory
+
+bench-channel: ## a channel of 1,000,000 messages and 50,000 files: dry run, archive of a part, second run, watch
+	$(GO) run ./bench channel
 
 days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed
 	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h

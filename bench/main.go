@@ -40,6 +40,7 @@ func workloads() []workload {
 		{"kill", "kill -9 at random moments, and what resuming costs", kill},
 		{"survive", "1 GiB each way while keys, addresses, proxy and authorisation change", survive},
 		{"memory", "how large the client gets with 100,000 files to do", memory},
+		{"channel", "a channel of 1,000,000 messages: dry run, part of it archived, once more, and watched", channel},
 		{"soak", "files moved through faults of every kind, for a long time", soaking},
 	}
 }

@@ -56,12 +56,21 @@ type Upload struct {
 	// Started is when the first part was sent. The server forgets parts after
 	// some hours.
 	Started time.Time `json:"started"`
-	// Message is the message that was sent; 0 before.
-	Message int      `json:"message,omitempty"`
-	SHA256  [32]byte `json:"sha256"` // with Message
+	// Media is the file that the server has made of the parts, to be sent in an
+	// album; nil before, and if there is none. It is not changed any more.
+	Media *Media `json:"media,omitempty"`
 	// Parts are those that the server has confirmed. It is not part of the
 	// header record.
 	Parts map[int]bool `json:"-"`
+}
+
+// A Media is a file on the server that messages can be made of.
+type Media struct {
+	Photo         bool     `json:"photo,omitempty"` // a photo, else a document
+	ID            int64    `json:"id,string"`
+	AccessHash    int64    `json:"access_hash,string"`
+	FileReference []byte   `json:"file_reference"`
+	SHA256        [32]byte `json:"sha256"` // of the source
 }
 
 // A Source identifies the content of a file on disk, as far as its metadata can.

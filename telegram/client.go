@@ -70,6 +70,11 @@ type Config struct {
 	// OnUpdate gets the boxed updates of the main session, as they arrive. It
 	// must not block, nor keep the slice. nil: they are ignored.
 	OnUpdate func(update tl.Raw)
+	// OnTouched is told where something has happened, according to those updates:
+	// in the channels with these marked ids and, if others is set, perhaps in
+	// others of the account's chats too. Nothing may be concluded from silence.
+	// It must not block. nil: updates are not looked at for this.
+	OnTouched func(channels []int64, others bool)
 
 	Log *slog.Logger // nil: nothing is logged
 }

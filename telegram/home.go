@@ -147,6 +147,9 @@ func (c *Client) onUpdate(body tl.Raw) {
 	if c.cfg.OnUpdate != nil {
 		c.cfg.OnUpdate(body)
 	}
+	if c.cfg.OnTouched != nil {
+		c.cfg.OnTouched(touchedChats(body))
+	}
 }
 
 // Invoke calls a method at the home DC. It moves to another home DC when the

@@ -13,6 +13,7 @@ type Message struct {
 	Peer      Peer
 	ID        int       // per channel; per account in all other chats
 	Date      time.Time // UTC
+	Edited    time.Time // UTC, of the last edit; zero: never edited
 	Text      string    // or caption
 	GroupedID int64     // same for all messages of an album; 0 if in none
 	Out       bool      // sent by this account
@@ -41,6 +42,9 @@ func newMessage(m api.MessageClass, p Peer) *Message {
 		msg := &Message{
 			Peer: p, ID: int(m.ID), Date: unixTime(m.Date), Text: m.Message, GroupedID: m.GroupedID.Value,
 			Out: m.Out, Post: m.Post, NoForwards: m.Noforwards || p.NoForwards, Views: max(int(m.Views.Value), 0), Raw: tl.Marshal(m),
+		}
+		if m.EditDate.Set {
+			msg.Edited = unixTime(m.EditDate.Value)
 		}
 		msg.replies(m.ReplyTo)
 		if r := m.Replies; r != nil && r.Comments {
@@ -151,6 +155,7 @@ func channelPeer(c *api.Channel) Peer {
 	return Peer{
 		Kind: PeerChannel, ID: c.ID, AccessHash: c.AccessHash.Value,
 		Username: firstName(c.Username.Value, c.Usernames), Title: c.Title, NoForwards: c.Noforwards, Forum: c.Forum,
+		Group: c.Megagroup || c.Gigagroup,
 	}
 }
 

@@ -42,6 +42,7 @@ type Peer struct {
 	// must not be saved.
 	NoForwards bool `json:"noforwards,omitempty"`
 	Forum      bool `json:"forum,omitempty"` // a supergroup with topics
+	Group      bool `json:"group,omitempty"` // of a PeerChannel: a supergroup, in which many write
 }
 
 // MarkedID is the id in the form that bots and other tools use, in which the

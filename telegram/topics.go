@@ -14,6 +14,7 @@ type Topic struct {
 	ID         int // of the message that began it; 1 for the general one
 	Title      string
 	TopMessage int // id of its newest message
+	Closed     bool
 }
 
 // Topics lists the topics of a forum, in the server's order, each once. It ends
@@ -43,7 +44,7 @@ func (c *Client) Topics(ctx context.Context, p Peer) iter.Seq2[Topic, error] {
 					continue
 				}
 				seen[int(t.ID)], news = true, true
-				if !yield(Topic{ID: int(t.ID), Title: t.Title, TopMessage: int(t.TopMessage)}, nil) {
+				if !yield(Topic{ID: int(t.ID), Title: t.Title, TopMessage: int(t.TopMessage), Closed: t.Closed}, nil) {
 					return
 				}
 				q.OffsetTopic, q.OffsetID, q.OffsetDate = t.ID, t.TopMessage, topicDate(answer, t)

@@ -93,11 +93,19 @@ func (r *run) aside(ctx context.Context, route scheduler.Route, conn int, do fun
 // ask makes a call at a file's own DC and does not give up before parts would.
 // It fails with errStale if the file needs a new reference.
 func (d *download) ask(ctx context.Context, method string, do func(Session) error) error {
-	r := d.run
-	for trouble, bad, moves := 0, 0, 0; ; {
+	route := func() scheduler.Route {
 		route := d.route()
 		route.Method = method
-		err := r.aside(ctx, route, 0, do)
+		return route
+	}
+	return d.run.ask(ctx, route, d.moved, do)
+}
+
+// ask makes a call beside the parts, and does not give up before they would.
+// moved is told the DC that the server sends it to.
+func (r *run) ask(ctx context.Context, route func() scheduler.Route, moved func(dc int), do func(Session) error) error {
+	for trouble, bad, moves := 0, 0, 0; ; {
+		err := r.aside(ctx, route(), 0, do)
 		if err == nil {
 			return nil
 		}
@@ -108,7 +116,7 @@ func (d *download) ask(ctx context.Context, method string, do func(Session) erro
 			}
 			continue
 		}
-		v := r.react(ctx, scheduler.Send{Route: route}, err)
+		v := r.react(ctx, scheduler.Send{Route: route()}, err)
 		switch {
 		case v.run != nil:
 			return v.run
@@ -126,7 +134,7 @@ func (d *download) ask(ctx context.Context, method string, do func(Session) erro
 			if moves++; moves > asideMoves {
 				return err
 			}
-			d.moved(v.failure.Route.DC)
+			moved(v.failure.Route.DC)
 		case scheduler.BadAnswer:
 			if bad++; bad >= asideBad {
 				return err

@@ -135,6 +135,14 @@ type FileFailed struct {
 	Message   int    `json:"message,omitempty"` // of downloads
 }
 
+// FileNote tells something about a file of which who sends it may want to know:
+// it is sent as a document although it is a photo, say.
+type FileNote struct {
+	Header
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
 // DiskFull is the reason of a pause: a disk is too full to go on.
 const DiskFull = "disk_full"
 

@@ -181,6 +181,14 @@ func (f *fake) fresh(ids []int) map[int][]telegram.File {
 	return files
 }
 
+func (f *fake) UploadMedia(context.Context, telegram.Peer, telegram.Uploaded) (telegram.Media, error) {
+	return telegram.Media{}, errors.New("albums are tested with a cluster")
+}
+
+func (f *fake) SendAlbum(context.Context, telegram.Peer, []telegram.AlbumItem, telegram.SendOptions) []telegram.SentItem {
+	return nil
+}
+
 func (f *fake) SendUploaded(ctx context.Context, _ telegram.Peer, u telegram.Uploaded) (int, telegram.File, error) {
 	if err := nap(ctx, f.latency); err != nil {
 		return 0, telegram.File{}, err

@@ -137,6 +137,8 @@ func (r *run) fileFinished(e *entry, res FileResult, err error) {
 	case !r.current(e): // the committer has told of it
 	case errors.Is(err, errMore):
 		r.queueAgain(e)
+	case errors.Is(err, errParked):
+		r.park(e)
 	case errors.As(err, &loss):
 		r.lost(e, loss)
 	case errors.Is(err, errStale) && e.stale < maxStale:
@@ -213,6 +215,9 @@ func (r *run) fileDone(e *entry, res FileResult) {
 func (r *run) skipped(e *entry, res FileResult) {
 	r.report.FilesSkipped++
 	r.bytesOver += e.info().size
+	if _, a := albumOf(e); a != nil {
+		a.captioned = true
+	}
 	res.Skipped = true
 	e.users++
 	r.tasks.Go(func() {
@@ -271,6 +276,7 @@ func (r *run) end(e *entry) {
 	<-r.admits
 	e.users++
 	r.unuse(e)
+	r.leftAlbum(e)
 }
 
 // unuse notes that a task no longer uses the entry's job.
@@ -285,6 +291,10 @@ func (r *run) unuse(e *entry) {
 		e.again = false
 		r.leave(e)
 		r.enqueue(e, again)
+	case e.parked && e.isOpen:
+		e.close()
+		<-r.opens
+		e.isOpen = false
 	}
 }
 

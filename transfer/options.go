@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/tl/api"
 )
 
 // Part sizes. See core.telegram.org/api/files.
@@ -194,7 +195,17 @@ type Upload struct {
 	Name     string // shown in the chat; "": the base name of Path
 	To       telegram.Peer
 	Caption  string
-	MimeType string // "": found by looking at the content
+	Entities []api.MessageEntityClass // of the caption
+	MimeType string                   // "": found by looking at the content
+	// As says which kinds of media are sent as what they are. A file of another
+	// kind, or one that Telegram would not take as such, is sent as a document.
+	As Kinds
+	// Thumb makes the preview of the file: a JPEG of at most media.MaxThumb
+	// bytes, or nothing. It is called shortly before the message is sent, and not
+	// for photos. nil: no preview. Its error is told (FileNote), and no more.
+	Thumb func(ctx context.Context) ([]byte, error)
+	// Send says how the message is sent.
+	Send telegram.SendOptions
 	// Job names the command that the upload belongs to. In all runs of one job
 	// a file is sent once, for as long as its content does not change: later
 	// runs skip it. The checkpoint remembers that until it is told to forget
@@ -203,6 +214,9 @@ type Upload struct {
 	// Finished, if not nil, is called once the message is sent; see
 	// Download.Finished.
 	Finished func(FileResult) error
+
+	album *album // set by Albums
+	place int    // in it
 }
 
 // Errors of runs and files; use errors.Is.

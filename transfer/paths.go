@@ -24,7 +24,7 @@ const (
 // long have their elements cut; so a path has at most 12 elements and 800 bytes.
 //
 // No element of it is one of haul's own names, at whatever depth: those begin
-// with "haul-", "manifest.jsonl" or "messages.jsonl".
+// with "haul-", "manifest.jsonl", "messages.jsonl" or "progress.json".
 func SafePath(elements ...string) string {
 	var kept []string
 	for _, e := range elements {
@@ -61,7 +61,7 @@ func isOwnName(s string) bool {
 		s = s[:longest]
 	}
 	s = fold(s)
-	for _, own := range []string{"haul-", "manifest.jsonl", "messages.jsonl"} {
+	for _, own := range []string{"haul-", "manifest.jsonl", "messages.jsonl", "progress.json"} {
 		if strings.HasPrefix(s, own) {
 			return true
 		}

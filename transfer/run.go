@@ -132,6 +132,8 @@ type entry struct {
 	over  bool
 	// again says that it is queued again once no task uses the job.
 	again bool
+	// parked says that it waits for the others of its album.
+	parked bool
 	// unmarked says that the file has failed, and that parts of it may be
 	// written that the checkpoint does not know of.
 	unmarked bool

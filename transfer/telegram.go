@@ -29,6 +29,10 @@ type Telegram interface {
 	RefreshFiles(ctx context.Context, peer telegram.Peer, messageIDs []int) (map[int][]telegram.File, error)
 	// SendUploaded sends a message with an uploaded file.
 	SendUploaded(ctx context.Context, to telegram.Peer, u telegram.Uploaded) (messageID int, file telegram.File, err error)
+	// UploadMedia makes a file of an upload, without a message.
+	UploadMedia(ctx context.Context, to telegram.Peer, u telegram.Uploaded) (telegram.Media, error)
+	// SendAlbum sends such files as one group of messages.
+	SendAlbum(ctx context.Context, to telegram.Peer, items []telegram.AlbumItem, o telegram.SendOptions) []telegram.SentItem
 }
 
 // A Session carries requests over one connection. It is safe for concurrent use.

@@ -16,8 +16,6 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"github.com/gabriel-vasile/mimetype"
-
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/scheduler"
@@ -50,7 +48,13 @@ type upload struct {
 	file  *os.File // set by open, like the following
 	since checkpoint.Source
 	hash  *frontier
-	tries int // of finish
+	how   *shape // as what it is sent; nil before that is looked at
+	tries int    // of finish
+
+	thumb      api.InputFileClass // the preview; nil: none, or not sent yet
+	thumbAt    time.Time          // when it was
+	thumbBytes []byte             // if thumbMade
+	thumbMade  bool
 
 	mu     sync.Mutex
 	record checkpoint.Upload // Parts holds those that the server has
@@ -106,6 +110,9 @@ func (u *upload) open(ctx context.Context) (opened, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var o opened
+	if u.record.Media != nil { // all that is left is to send it
+		return opened{resumed: u.since.Size}, ctx.Err()
+	}
 	for n := range u.count() {
 		length := u.length(n)
 		if u.record.Parts[n] {
@@ -178,14 +185,19 @@ func (u *upload) load() error {
 	}
 	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize
 	fresh := same && time.Since(old.Started) < partsLife
+	// An earlier run may have had it in an album, or sent another kind.
+	ready := same && old.Media != nil && u.u.album != nil && old.Media.Photo == u.shape().photo
 	u.mu.Lock()
 	if same {
 		u.record = old
 	} else {
 		u.record = checkpoint.Upload{RandomID: randomID()}
 	}
+	if !ready {
+		u.record.Media = nil
+	}
 	u.mu.Unlock()
-	if fresh {
+	if fresh || ready {
 		return nil
 	}
 	return u.restart()
@@ -315,24 +327,19 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if u.tries++; u.tries > maxResends {
 		return FileResult{}, errors.New("transfer: the server keeps losing parts of the upload")
 	}
-	sum, err := u.hash.result(ctx)
-	file, fileErr := u.inputFile()
-	if err := u.unchanged(); err != nil {
-		return FileResult{}, err // the reason why it cannot be read, if it cannot
+	if u.record.Media != nil {
+		return FileResult{}, errParked
 	}
-	if err := errors.Join(err, fileErr); err != nil {
-		return FileResult{}, fmt.Errorf("read the source again: %w", err)
+	what, sum, err := u.describe(ctx)
+	if err != nil {
+		return FileResult{}, err
 	}
-	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, telegram.Uploaded{
-		InputFile: file, Name: u.name, MimeType: u.mimeType(), Caption: u.u.Caption,
-		RandomID: u.record.RandomID, Size: u.since.Size, ForceFile: true,
-	})
-	var missing *telegram.PartMissingError
-	if errors.As(err, &missing) {
-		return FileResult{}, u.lose(missing.Part)
+	if u.u.album != nil {
+		return FileResult{}, u.makeMedia(ctx, what, sum)
 	}
-	if isSpoilt(err) && u.tries < manyMissing {
-		return FileResult{}, u.lose(0)
+	id, sent, err := u.run.tg.SendUploaded(ctx, u.u.To, what)
+	if lost, more := u.lostParts(err); lost {
+		return FileResult{}, more
 	}
 	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
 		return FileResult{}, err
@@ -343,6 +350,41 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	}
 	res := u.result(record)
 	return res, u.run.tell(u, res)
+}
+
+// describe is what the server is told of the uploaded parts, and the SHA-256 of
+// the source.
+func (u *upload) describe(ctx context.Context) (what telegram.Uploaded, sum [32]byte, err error) {
+	sum, err = u.hash.result(ctx)
+	file, fileErr := u.inputFile()
+	how := u.shape()
+	if err := u.unchanged(); err != nil {
+		return what, sum, err // the reason why it cannot be read, if it cannot
+	}
+	if err := errors.Join(err, fileErr); err != nil {
+		return what, sum, fmt.Errorf("read the source again: %w", err)
+	}
+	thumb, err := u.preview(ctx)
+	return telegram.Uploaded{
+		InputFile: file, Name: u.name, MimeType: how.mime, Caption: u.u.Caption, Entities: u.u.Entities,
+		RandomID: u.record.RandomID, Size: u.since.Size, Send: u.u.Send,
+		Photo: how.photo, ForceFile: how.force, NoSound: how.noSound, Attributes: how.attributes, Thumb: thumb,
+	}, sum, err
+}
+
+// lostParts reports whether a call has failed since the server lacks parts, and
+// then what that means: errMore, if they are to be sent again.
+func (u *upload) lostParts(err error) (lost bool, then error) {
+	var missing *telegram.PartMissingError
+	if errors.As(err, &missing) {
+		u.thumb = nil // it may be what is missing
+		return true, u.lose(missing.Part)
+	}
+	if isSpoilt(err) && u.tries < manyMissing {
+		u.thumb = nil
+		return true, u.lose(0)
+	}
+	return false, nil
 }
 
 // lose takes in that the server no longer has a part. If it seems to have lost
@@ -385,18 +427,6 @@ func (u *upload) inputFile() (api.InputFileClass, error) {
 	}, nil
 }
 
-// mimeType is what the caller says, or what the content looks like.
-func (u *upload) mimeType() string {
-	if u.u.MimeType != "" {
-		return u.u.MimeType
-	}
-	m, err := mimetype.DetectReader(io.NewSectionReader(u.file, 0, u.since.Size))
-	if err != nil {
-		return "application/octet-stream"
-	}
-	return m.String()
-}
-
 func (u *upload) finished(res FileResult) error {
 	if u.u.Finished == nil {
 		return nil
@@ -407,6 +437,7 @@ func (u *upload) finished(res FileResult) error {
 func (u *upload) close() {
 	if u.file != nil {
 		_ = u.file.Close() // it was only read
+		u.file = nil
 	}
 }
 

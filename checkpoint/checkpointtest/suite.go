@@ -130,7 +130,7 @@ func testUpload(t *testing.T, c Checkpoint, reopen func(*testing.T, Checkpoint) 
 		b.Sent(k, 300)
 		b.Unsent(k, 300)
 	})
-	u.Message = 12
+	u.Media = &checkpoint.Media{Photo: true, ID: 1<<62 + 1, AccessHash: -1, FileReference: []byte{0, 255}, SHA256: [32]byte{7}}
 	commit(t, c, func(b *checkpoint.Batch) { b.PutUpload(k, u) })
 	c = reopen(t, c)
 	got, found, err := c.Upload(k)

@@ -19,6 +19,7 @@ import (
 	"github.com/tghaul/haul/cmd/haul/internal/vault"
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer/archive/follow"
 )
 
 // An account is one account's place in the store, opened and locked, with a
@@ -31,6 +32,8 @@ type account struct {
 	lost   atomic.Pointer[error] // why Telegram has ended the takeout session
 	log    *slog.Logger
 	closes []func()
+	// touched is told by updates where something has happened.
+	touched follow.Touched
 }
 
 var accountName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -168,6 +171,7 @@ func chosenAccount(c *cli.Context, store string) (string, error) {
 func (a *account) dial(ctx context.Context, cfg telegram.Config) error {
 	a.hangUp()
 	cfg.Session, cfg.Log, cfg.OnTakeoutLost = a.vault, a.log, a.takeoutLost
+	cfg.OnTouched = a.touched.Signal
 	client, err := telegram.Dial(ctx, cfg)
 	if err != nil {
 		return err

@@ -1,20 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"iter"
 	"math"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/tghaul/haul/cmd/haul/internal/bwlimit"
-	"github.com/tghaul/haul/telegram"
-	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
-	"github.com/tghaul/haul/transfer/archive"
 )
 
 func transferFlags() []cli.Flag {
@@ -84,155 +77,57 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder"), dedupeFlag(), sidecarFlag(), thumbsFlag()}, selectionFlags()...)
+			return append(append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder")}, append(besideFlags(), selectionFlags()...)...),
+				boolFlag("comments", "also the comments on the posts of a channel, in the folder of their group"), dryRunFlag())
 		},
-		how: fetchFlags,
-		check: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("which chat? haul archive @name -d DIR")
-			}
-			if _, err := parseTemplate(c); err != nil {
-				return err
-			}
-			if _, err := parseDedupe(c); err != nil {
-				return err
-			}
-			if err := checkSidecar(c); err != nil {
-				return err
-			}
-			_, err := parseSelection(c, time.Now())
-			return err
+		how: func() []cli.Flag {
+			return append(fetchFlags(),
+				boolFlag("full", "go through everything once more: finds what was edited or deleted long ago"),
+				boolFlag("since-last", "only what is newer than the newest message of the last finished run, and what has failed since"),
+				boolFlag("watch", "go on with what comes, until it is interrupted"))
 		},
+		check:  checkArchive,
 		normal: normalChat,
 		run:    archiveChats,
 	}
 }
 
+func checkArchive(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return usagef("which chat? haul archive @name -d DIR")
+	}
+	if err := checkLayout(c); err != nil {
+		return err
+	}
+	s, err := parseSelection(c, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("full") && c.Bool("since-last"):
+		return usagef("--full is everything, --since-last only what is new: leave one of them out")
+	case !c.Bool("watch"):
+		return nil
+	case s.Limit > 0:
+		return usagef("--watch goes on for ever, --limit does not: leave one of them out")
+	case s.To.ID > 0 || !s.To.Time.IsZero():
+		return usagef("--watch waits for what comes, which --to leaves out")
+	case s.Comments:
+		return usagef("--watch does not look for comments: watch their group, as a chat of its own, or archive them without --watch")
+	case c.Bool("dry-run"):
+		return usagef("--dry-run cannot know what will come: leave --watch out")
+	}
+	return nil
+}
+
 func archiveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "archive", Usage: "archive the media and messages of chats", ArgsUsage: "CHAT...", OnUsageError: usageError,
-		Description: "Each chat gets a folder below DIR with its files, manifest.jsonl and messages.jsonl. Running\n" +
-			"it again moves only what is missing.\n\nExample:\n   haul --datacenters dc.json archive @bigchannel -d out --type photo,video",
+		Description: "Each chat gets a folder below DIR with its files, manifest.jsonl and messages.jsonl. Running it again\n" +
+			"asks only for what is new or has failed, and notes what was edited or deleted. With --watch it goes on\n" +
+			"with what comes; Ctrl-C ends it.\n\nExample:\n" +
+			"   haul --datacenters dc.json archive @bigchannel -d out --type photo,video\n" +
+			"   haul --datacenters dc.json archive @bigchannel @news -d out --watch",
 		Flags:  archiveJob().flags(),
 		Action: archiveJob().action,
 	}
-}
-
-// archiveChats archives the chats of a job in one run.
-func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err error) {
-	s, err := parseSelection(c, j.since())
-	if err != nil {
-		return err
-	}
-	about, err := newSubjects(c, a, j)
-	if err != nil {
-		return err
-	}
-	pool, err := openPool(ctx, c)
-	if err != nil {
-		return err
-	}
-	if pool != nil {
-		defer pool.Close() //nolint:errcheck // files are closed by themselves
-	}
-	about.pool = pool
-	pass := selection.NewPass(s, a.client)
-	var folders []*archive.Archive
-	defer func() {
-		for _, f := range folders {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	peers := make([]telegram.Peer, len(j.args))
-	for i, name := range j.args {
-		if peers[i], err = a.client.Resolve(ctx, name); err != nil {
-			return err
-		}
-		f, err := archive.Open(c.String("dir"), peers[i])
-		if err != nil {
-			return err
-		}
-		folders = append(folders, f)
-		if c.String("sidecar") != "" {
-			f.WriteSidecars()
-		}
-		for _, list := range f.SetAside() {
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", name, list)
-		}
-	}
-	if err := findTopic(ctx, c, a, s, peers...); err != nil {
-		return err
-	}
-	o, err := engineOptions(c, a)
-	if err != nil {
-		return err
-	}
-	finish, err := a.takeout(ctx, c, peers, s.MaxSize)
-	if err != nil {
-		return err
-	}
-	defer func() { finish(err) }()
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	if err := j.begin(); err != nil {
-		return err
-	}
-	o.Events = j.watch(show)
-	e := transfer.New(a.client, o)
-	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
-		for i, peer := range peers {
-			folders[i].Arrange(about.tmpl, knownPaths(e, transfer.Download{Dir: folders[i].Root()}))
-			for d, err := range archiveDownloads(ctx, e, pass, peer, folders[i], about) {
-				if !yield(d, err) {
-					return
-				}
-			}
-		}
-		tellProtected(show, pass)
-	})
-	show.end()
-	sayProtected(c, pass)
-	return outcome(c, j, show, report, err)
-}
-
-// archiveDownloads lists a chat, records its messages and yields its files.
-func archiveDownloads(ctx context.Context, e *transfer.Engine, pass *selection.Pass, peer telegram.Peer, folder *archive.Archive, about *subjects) iter.Seq2[transfer.Download, error] {
-	return func(yield func(transfer.Download, error) bool) {
-		for m, err := range pass.Chat(ctx, peer) {
-			if err == nil {
-				err = e.WhenRoom(ctx, func() error { _, err := folder.AddMessage(m); return err })
-			}
-			if err != nil {
-				yield(transfer.Download{}, err)
-				return
-			}
-			for _, f := range m.Files {
-				d, err := archiveDownload(ctx, m, f, folder, about)
-				if !yield(d, err) || err != nil {
-					return
-				}
-				if thumb, ok := folder.Thumb(m, &d); ok && about.thumbs && !yield(thumb, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// archiveDownload is what is to be fetched of a file.
-func archiveDownload(ctx context.Context, m *telegram.Message, f telegram.File, folder *archive.Archive, about *subjects) (transfer.Download, error) {
-	subject, err := about.of(ctx, m, f)
-	if err != nil {
-		return transfer.Download{}, err
-	}
-	path, err := folder.Place(subject)
-	if err != nil { // it fails alone
-		path, f.Err = folder.Path(f), err
-	}
-	d := transfer.Download{File: f, Dir: folder.Root(), Path: path, SHA256: folder.SHA256(f), ModTime: about.modTime(m.Date)}
-	folder.Share(about.pool, m, &d)
-	return d, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
+	"github.com/tghaul/haul/transfer/archive/follow"
 )
 
 // bars is a terminal: a line for the total, one for each file under way, and
@@ -35,7 +36,8 @@ type bars struct {
 type waitLine struct {
 	bar   *mpb.Bar
 	scope string    // what Telegram holds back
-	until time.Time // zero: the disk is full, and nobody knows
+	until time.Time // zero: nobody knows
+	what  string    // what is waited for, if it is no flood wait
 }
 
 const (
@@ -152,12 +154,20 @@ func (b *bars) event(e transfer.Event) {
 		b.wait(e.Scope, e.Scope, e.Time.Add(time.Duration(e.Seconds*float64(time.Second))))
 	case transfer.Paused:
 		b.write(lineOf(e))
-		b.wait(e.Reason, "", time.Time{})
+		b.waitFor(e.Reason, "waiting for room on the disk", time.Time{})
 	case transfer.RunDone:
 		b.finish(e)
 	case transfer.Resumed:
 		b.write(lineOf(e))
 		b.waited(e.Reason)
+	case follow.Watching:
+		b.waitFor("watch", watchingLine(e), time.Time{})
+	case follow.ChatChanged:
+		b.write(lineOf(e))
+	case follow.WatchTrouble:
+		b.waitFor(e.Name, e.Name+" cannot be asked for what is new, trying again in", e.Time.Add(time.Duration(e.Seconds*float64(time.Second))))
+	case follow.WatchRecovered:
+		b.waited(e.Name)
 	default:
 		if _, extra := e.(archive.FileExtra); extra || isTrouble(e) {
 			b.write(lineOf(e))
@@ -168,10 +178,18 @@ func (b *bars) event(e transfer.Event) {
 // write puts a line above the bars.
 func (b *bars) write(line string) { _, _ = b.progress.Write([]byte(line + "\n")) }
 
-// wait shows that something waits, and how long still.
+// wait shows that Telegram holds something back, and how long still.
 func (b *bars) wait(key, scope string, until time.Time) {
+	b.show(key, &waitLine{scope: scope, until: until})
+}
+
+// waitFor shows what is waited for, until a moment if that is known.
+func (b *bars) waitFor(key, what string, until time.Time) {
+	b.show(key, &waitLine{what: printable(what), until: until})
+}
+
+func (b *bars) show(key string, w *waitLine) {
 	b.waited(key)
-	w := &waitLine{scope: scope, until: until}
 	w.bar = b.progress.New(0, nil, mpb.BarPriority(1<<21), mpb.BarFillerTrim(),
 		mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string { return w.text(time.Now(), s.AvailableWidth) })))
 	b.waits[key] = w
@@ -187,10 +205,13 @@ func (b *bars) waited(scope string) {
 
 // text is the line in so many columns.
 func (w *waitLine) text(now time.Time, width int) string {
-	if w.until.IsZero() {
-		return "waiting for room on the disk"
+	if w.what != "" && w.until.IsZero() {
+		return runewidth.Truncate(w.what, width, "…")
 	}
 	left := countdown(max(0, w.until.Sub(now)))
+	if w.what != "" {
+		return runewidth.Truncate(w.what, width-len(left)-1, "…") + " " + left
+	}
 	line := fmt.Sprintf("Telegram asked to wait %s: %s", left, w.scope)
 	if len(line) > width {
 		line = fmt.Sprintf("wait %s: %s", left, w.scope)

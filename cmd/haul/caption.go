@@ -5,13 +5,18 @@ import (
 	"path"
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"time"
+
+	"github.com/tghaul/haul/telegram/markup"
 )
 
-// A caption is what --caption asks for: a text, or a template of one.
+// A caption is what --caption asks for: a text, or a template of one, which may
+// have formatting in it.
 type caption struct {
 	text string
 	tmpl *template.Template // nil: the text as it is
+	mode markup.Mode
 }
 
 // captionOf is what a template knows of a file. README.md and haul help up name
@@ -27,20 +32,70 @@ type captionOf struct {
 // caption is that long.
 const captionSize = 1 << 16
 
-// parseCaption tries a template out, so that nothing is sent with a wrong one.
-func parseCaption(text string) (*caption, error) {
-	if !strings.Contains(text, "{{") {
-		return &caption{text: text}, nil
+// parseCaption tries the caption out, so that nothing is sent with a wrong one.
+func parseCaption(text string, mode markup.Mode) (*caption, error) {
+	c := &caption{text: text, mode: mode}
+	if strings.Contains(text, "{{") {
+		var err error
+		if c.tmpl, err = captionTemplate(text, mode); err != nil {
+			return nil, usagef("--caption: %w", err)
+		}
 	}
-	t, err := template.New("caption").Option("missingkey=error").Funcs(template.FuncMap{"size": size}).Parse(text)
+	sample, err := c.of(source{path: "a/b.c", rel: "a/b.c"})
 	if err != nil {
-		return nil, usagef("--caption: %w", err)
-	}
-	c := &caption{tmpl: t}
-	if _, err := c.of(source{path: "a/b.c", rel: "a/b.c"}); err != nil {
 		return nil, &usageErr{err}
 	}
+	if _, _, err := mode.Parse(sample); err != nil {
+		return nil, usagef("--caption: %w\n%s", err, sample)
+	}
 	return c, nil
+}
+
+// escape is the name of the function through which all goes that a template
+// puts in.
+const escape = "_escape"
+
+// captionTemplate reads a template. Whatever its actions put in is text: names
+// of files come from strangers, and must not be taken for formatting.
+func captionTemplate(text string, mode markup.Mode) (*template.Template, error) {
+	t, err := template.New("caption").Option("missingkey=error").Funcs(template.FuncMap{
+		"size": size, escape: func(v any) string { return mode.Escape(fmt.Sprint(v)) },
+	}).Parse(text)
+	if err != nil || mode == markup.None {
+		return t, err
+	}
+	for _, part := range t.Templates() {
+		if part.Tree != nil {
+			escapeActions(part.Root)
+		}
+	}
+	return t, nil
+}
+
+// escapeActions has each action of a list escaped that puts something in.
+func escapeActions(list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	for _, n := range list.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			if len(n.Pipe.Decl) == 0 {
+				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{
+					NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(escape).SetPos(n.Pos)},
+				})
+			}
+		case *parse.IfNode:
+			escapeActions(n.List)
+			escapeActions(n.ElseList)
+		case *parse.RangeNode:
+			escapeActions(n.List)
+			escapeActions(n.ElseList)
+		case *parse.WithNode:
+			escapeActions(n.List)
+			escapeActions(n.ElseList)
+		}
+	}
 }
 
 // of is the caption of a file.

@@ -203,7 +203,7 @@ func normalFlag(command, name, value string) string {
 	switch {
 	case name == "dir", name == "file":
 		return absolute(value)
-	case command == "up" && name == "to":
+	case command == "up" && (name == "to" || name == "send-as"):
 		return normalChat(value)
 	default:
 		return value

@@ -18,7 +18,7 @@ func dated(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	files := 0
 	for _, e := range entries {
-		if e.IsDir() || strings.HasSuffix(e.Name(), ".jsonl") {
+		if e.IsDir() || strings.HasSuffix(e.Name(), ".jsonl") || e.Name() == archive.ProgressName {
 			continue
 		}
 		files++

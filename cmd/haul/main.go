@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		HideVersion: true,
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
-			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
+			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), chatsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
 			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
 			versionCommand(),
 		},

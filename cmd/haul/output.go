@@ -13,6 +13,7 @@ import (
 
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
+	"github.com/tghaul/haul/transfer/archive/follow"
 )
 
 // A display shows the events of a run: as JSON, as bars, or as plain lines.
@@ -130,7 +131,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad:
+	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad, follow.WatchTrouble, follow.WatchLost, follow.HistoryGap:
 		return true
 	default:
 		return false
@@ -145,6 +146,8 @@ func wordsOf(e transfer.Event) string {
 	switch e := e.(type) {
 	case archive.FileWrong, archive.FileExtra, archive.LineBad:
 		return verifyLine(e)
+	case transfer.FileNote:
+		return fmt.Sprintf("note: %s %s", e.Path, e.Text)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))
@@ -161,7 +164,7 @@ func wordsOf(e transfer.Event) string {
 	case transfer.Resumed:
 		return fmt.Sprintf("there is room again after %.0f s: going on", e.Seconds)
 	default:
-		return ""
+		return watchLine(e)
 	}
 }
 

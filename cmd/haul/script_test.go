@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"haul":        func() { os.Exit(run(os.Args, dialLoopback)) },
 		"haul-panics": func() { os.Exit(run(os.Args, dialPanicking)) },
+		"ffmpeg":      fakeFFmpeg,
 	})
 }
 
@@ -104,7 +105,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "lines": lines, "firstjob": firstJob, "firstfile": firstFile, "photos": photos,
-			"foreign": writeForeign, "flip": flip, "append": appendText, "gone": gone, "guide": guide, "zero": zeroFile, "damage": spoil, "dated": dated, "firstentry": firstEntry,
+			"foreign": writeForeign, "flip": flip, "append": appendText, "gone": gone, "guide": guide, "zero": zeroFile, "damage": spoil, "made": makeFile,
+			"dated": dated, "firstentry": firstEntry,
 		},
 		Condition: condition,
 	})

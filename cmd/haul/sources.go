@@ -17,14 +17,14 @@ type source struct {
 }
 
 // leftOut counts what folders have that is not sent.
-type leftOut struct{ empty, links, special int }
+type leftOut struct{ empty, links, special, thumbs int }
 
 func (l leftOut) String() string {
 	var parts []string
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{l.empty, "empty"}, {l.links, "links"}, {l.special, "neither files nor folders"}} {
+	}{{l.empty, "empty"}, {l.links, "links"}, {l.special, "neither files nor folders"}, {l.thumbs, "previews of other files (.thumb)"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
@@ -73,6 +73,10 @@ func walk(top string, left *leftOut, yield func(source) bool) bool {
 		default:
 			if s.info, err = e.Info(); err == nil && s.info.Size() == 0 {
 				left.empty++
+				return nil
+			}
+			if isSidecar(path) {
+				left.thumbs++
 				return nil
 			}
 			more = yield(s)

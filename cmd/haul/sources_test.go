@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tghaul/haul/telegram/markup"
 )
 
 func TestSources(t *testing.T) {
@@ -64,7 +66,7 @@ func TestCaption(t *testing.T) {
 		"{{.Dir}} / {{.Stem}}{{.Ext}} ":      "trip/day 1 / photo.of.me.jpg",
 		"{{.Path}} {{.Name}} {{size .Size}}": "trip/day 1/photo.of.me.jpg photo.of.me.jpg 0 B",
 	} {
-		c, err := parseCaption(text)
+		c, err := parseCaption(text, markup.None)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +76,7 @@ func TestCaption(t *testing.T) {
 	}
 	// No template takes all memory, or all time.
 	for _, text := range []string{"{{", "{{.None}}", `{{define "a"}}{{template "a"}}x{{end}}{{template "a"}}`, `{{printf "%999999s" .Name}}`, "{{.Name.Bad}}"} {
-		if _, err := parseCaption(text); err == nil {
+		if _, err := parseCaption(text, markup.None); err == nil {
 			t.Errorf("%q is taken", text)
 		}
 	}

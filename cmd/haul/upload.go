@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,16 +18,16 @@ func upJob() jobKind {
 		command: "up",
 		how:     tuningFlags,
 		what: func() []cli.Flag {
-			return []cli.Flag{
+			return append([]cli.Flag{
 				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
 				stringFlag("caption", "", "caption of each message, or a template of it: {{.Dir}} {{.Name}} (see below)"),
-			}
+			}, messageFlags()...)
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
 			}
-			_, err := parseCaption(c.String("caption"))
+			_, err := parseMessages(c, time.Now())
 			return err
 		},
 		normal: absolute,
@@ -36,12 +37,19 @@ func upJob() jobKind {
 
 func upCommand() *cli.Command {
 	return &cli.Command{
-		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and folders, and send each file as a document", ArgsUsage: "PATH...", OnUsageError: usageError,
+		Name: "up", Aliases: []string{"upload"}, Usage: "upload files and folders, and send each file as a message", ArgsUsage: "PATH...", OnUsageError: usageError,
 		Description: "An upload that was cut short goes on where it was, and sends one message. Of folders all files are sent, in\n" +
 			"the order of their names, but for empty ones (Telegram takes none) and links.\n\n" +
+			"Videos (MP4) and audio are sent as such, all else as documents, byte for byte. Pictures too: Telegram would compress\n" +
+			"them; --as photo,video,audio has it do that. --album groups neighbours in a folder. The preview of clip.mp4 is made of\n" +
+			"clip.thumb, clip.jpg, clip.jpeg, clip.png or clip.webp beside it, else by ffmpeg. Such a picture is sent as well, but for\n" +
+			"clip.thumb.\n\n" +
 			"A caption may be a Go template. It knows of each file\n" +
 			"   .Name   report.pdf\n   .Stem   report\n   .Ext    .pdf\n   .Path   papers/2025/report.pdf, from the folder that was named\n" +
-			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\nExample:\n" +
+			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\n" +
+			"--parse-mode markdown knows **bold** __italic__ ~~strikethrough~~ ||spoiler|| \x60code\x60 [text](URL) and blocks of code between\n" +
+			"lines of \x60\x60\x60; a backslash makes the next character text. --parse-mode html knows <b> <i> <u> <s> <code> <pre> <blockquote>\n" +
+			"<tg-spoiler> <a href=\"URL\">. What {{ }} puts in is text, whatever is in it.\n\nExample:\n" +
 			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"\n" +
 			"   haul --datacenters dc.json up papers --to @bigchannel --caption \"{{.Dir}}\"",
 		Flags:  upJob().flags(),
@@ -51,12 +59,15 @@ func upCommand() *cli.Command {
 
 // uploadFiles sends the files that a job names and has not sent yet.
 func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error {
-	caption, err := parseCaption(c.String("caption"))
+	plan, err := parseMessages(c, j.since())
 	if err != nil {
 		return err
 	}
 	peer, err := a.client.Resolve(ctx, c.String("to"))
 	if err != nil {
+		return err
+	}
+	if err := plan.resolve(ctx, c, a, peer); err != nil {
 		return err
 	}
 	show, err := newDisplay(c)
@@ -72,26 +83,25 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 		return err
 	}
 	var left leftOut
-	report, err := e.Upload(ctx, func(yield func(transfer.Upload, error) bool) {
+	report, err := e.Upload(ctx, plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {
-			text, err := caption.of(s)
-			if err != nil {
-				yield(transfer.Upload{}, err)
-				return
-			}
-			if !yield(transfer.Upload{Path: s.path, To: peer, Caption: text, Job: j.record.ID}, nil) {
+			u := transfer.Upload{Path: s.path, To: peer, Job: j.record.ID}
+			if err := plan.prepare(s, &u); !yield(u, err) || err != nil {
 				return
 			}
 		}
-	})
+	}))
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
-			_, _ = fmt.Fprintf(c.App.Writer, "%s is message %s\n", printable(filepath.Base(f.Path)), messageName(peer, f.MessageID))
+			_, _ = fmt.Fprintf(c.App.Writer, "%s is %s\n", printable(filepath.Base(f.Path)), plan.became(peer, f.MessageID))
 		}
 	}
 	if text := left.String(); text != "" && !c.Bool("quiet") {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %s\n", text)
+	}
+	if !c.Bool("quiet") {
+		plan.thumbs.say(c.App.ErrWriter)
 	}
 	return outcome(c, j, show, report, err)
 }

@@ -88,7 +88,11 @@ func (r *request) channel(ch *chat) *api.Channel {
 		Broadcast: !ch.group(), Megagroup: ch.group(), Forum: len(ch.cfg.Topics) > 0, HasLink: ch.about != nil || ch.talk != nil,
 		ID: ch.id, AccessHash: tl.Some(r.c.world.accessHash(r.me.id, ch.id)), Title: ch.cfg.Title,
 		Photo: &api.ChatPhotoEmpty{}, Date: int32(epoch.Unix()), Noforwards: ch.cfg.NoForwards,
-		AdminRights: &api.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
+		AdminRights:         &api.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
+		DefaultBannedRights: ch.banned(), SlowmodeEnabled: ch.cfg.SlowMode > 0,
+	}
+	if len(ch.cfg.Forbidden) > 0 {
+		c.AdminRights = nil
 	}
 	if ch.cfg.Username != "" {
 		c.Username = tl.Some(ch.cfg.Username)
@@ -120,10 +124,19 @@ func (r *request) dialogs() []*chat {
 		list = append(list, saved)
 	}
 	slices.SortStableFunc(list, func(a, b *chat) int {
+		if a.cfg.Pinned != b.cfg.Pinned { // pinned ones come first
+			if a.cfg.Pinned {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(r.newest(b).date.Compare(r.newest(a).date), cmp.Compare(a.id, b.id))
 	})
 	return list
 }
+
+// archiveFolder is the list of the chats that were put away.
+const archiveFolder = 1
 
 // newest is the newest message of a chat that has one.
 func (r *request) newest(ch *chat) *worldMessage { return r.c.world.message(ch, ch.ids.nth(0)) }
@@ -131,9 +144,6 @@ func (r *request) newest(ch *chat) *worldMessage { return r.c.world.message(ch, 
 // getDialogs pages through the chats: it goes on after the one that the offset
 // names. See core.telegram.org/api/offsets.
 func (r *request) getDialogs(q *api.MessagesGetDialogsRequest) (tl.Object, error) {
-	if q.FolderID.Value != 0 { // nothing is archived
-		return &api.MessagesDialogs{}, nil
-	}
 	var after int64
 	switch p := q.OffsetPeer.(type) {
 	case *api.InputPeerEmpty:
@@ -148,7 +158,9 @@ func (r *request) getDialogs(q *api.MessagesGetDialogsRequest) (tl.Object, error
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	list := r.dialogs()
+	list := slices.DeleteFunc(r.dialogs(), func(ch *chat) bool {
+		return ch.cfg.Archived != (q.FolderID.Value == archiveFolder) || ch.cfg.Pinned && q.ExcludePinned
+	})
 	total := len(list)
 	if at := slices.IndexFunc(list, func(ch *chat) bool { return ch.id == after }); at >= 0 {
 		list = list[at+1:]
@@ -165,7 +177,10 @@ func (r *request) getDialogs(q *api.MessagesGetDialogsRequest) (tl.Object, error
 func (r *request) describe(list []*chat) *api.MessagesPeerDialogs {
 	d := &api.MessagesPeerDialogs{Users: []api.UserClass{r.user(r.me)}, State: r.state()}
 	for _, ch := range list {
-		dialog := &api.Dialog{Peer: peerOf(ch)}
+		dialog := &api.Dialog{Peer: peerOf(ch), Pinned: ch.cfg.Pinned, UnreadCount: int32(ch.cfg.Unread)}
+		if ch.cfg.Archived {
+			dialog.FolderID = tl.Some[int32](archiveFolder)
+		}
 		if !ch.private() {
 			dialog.Pts = tl.Some(int32(ch.pts))
 		}
@@ -180,10 +195,12 @@ func (r *request) describe(list []*chat) *api.MessagesPeerDialogs {
 	return d
 }
 
-func (r *request) getPinnedDialogs() (tl.Object, error) {
+func (r *request) getPinnedDialogs(q *api.MessagesGetPinnedDialogsRequest) (tl.Object, error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	return r.describe(nil), nil
+	return r.describe(slices.DeleteFunc(r.dialogs(), func(ch *chat) bool {
+		return !ch.cfg.Pinned || ch.cfg.Archived != (q.FolderID == archiveFolder)
+	})), nil
 }
 
 func (r *request) getPeerDialogs(q *api.MessagesGetPeerDialogsRequest) (tl.Object, error) {

@@ -58,6 +58,7 @@ type Cluster struct {
 	emails    emails
 	uploads   map[uploadKey]*upload
 	randomIDs map[uploadKey]bool
+	scheduled []scheduled // messages, as they came
 	listeners map[*mtserver.Session]listener
 	moved     map[int64]int // DC by file
 	onCDN     map[int64]bool
@@ -130,6 +131,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		_ = c.Close()
 		return nil, err
 	}
+	c.schedule()
 	return c, nil
 }
 

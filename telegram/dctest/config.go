@@ -131,6 +131,18 @@ type ChannelConfig struct {
 	// messages, then the comments, mixed and spread over them.
 	Comments []FileSpec `json:"comments"`
 	Invite   string     `json:"invite"` // hash of its invite link; "": none
+	// ClosedTopics are those of Topics in which nobody may write.
+	ClosedTopics []string `json:"closed_topics"`
+	// Forbidden is what members may not send: all, media, photos, videos, audios,
+	// voices, docs. No account is an administrator then.
+	Forbidden []string `json:"forbidden"`
+	SlowMode  Duration `json:"slow_mode"` // between two messages, or albums, of an account
+	// Events are what happens in it while the cluster runs.
+	Events []Event `json:"events"`
+	// How it stands in the accounts' lists of chats.
+	Pinned   bool `json:"pinned"`
+	Archived bool `json:"archived"`
+	Unread   int  `json:"unread"`
 }
 
 // A FileSpec is a number of messages with files of one kind.
@@ -333,8 +345,23 @@ func (ch *ChannelConfig) check(dcs map[int]bool, cdn bool) error {
 	if ch.Username != "" && !validUsername(ch.Username) {
 		return fmt.Errorf("username %q is none", ch.Username)
 	}
+	for _, title := range ch.ClosedTopics {
+		if !slices.Contains(ch.Topics, title) {
+			return fmt.Errorf("closed_topics: there is no topic %q", title)
+		}
+	}
+	for _, right := range ch.Forbidden {
+		if sendRights[right] == "" {
+			return fmt.Errorf("forbidden: %q is nothing that can be", right)
+		}
+	}
 	if len(ch.Topics) > maxTopics {
 		return fmt.Errorf("%d topics, want %d at most", len(ch.Topics), maxTopics)
+	}
+	for i := range ch.Events {
+		if err := ch.Events[i].check(dcs); err != nil {
+			return fmt.Errorf("events[%d]: %w", i, err)
+		}
 	}
 	posts, err := checkFiles("files", ch.Files, dcs, cdn)
 	if err != nil {

@@ -5,9 +5,8 @@ import (
 	"github.com/tghaul/haul/tl/api"
 )
 
-// Updates that clients ask for. Nothing is stored for this: pts counts the
-// messages of a chat, so that it tells which ones a client has seen. Deleted
-// messages count too, and are told of by nobody.
+// Updates that clients ask for. pts counts the messages that were there from
+// the beginning, and what has happened since, see chat.log.
 // See core.telegram.org/api/updates#recovering-gaps.
 
 const (
@@ -66,8 +65,8 @@ func (r *request) renderRange(ch *chat, first, last int) (list []api.MessageClas
 	return list
 }
 
-// getChannelDifference tells of the messages since pts. The message with id n
-// brought the pts n+1; what was deleted brought more at the end.
+// getChannelDifference tells what has happened since pts. Of what was there
+// from the beginning the message with id n brought the pts n+1.
 func (r *request) getChannelDifference(q *api.UpdatesGetChannelDifferenceRequest) (tl.Object, error) {
 	ch, err := r.inputChannel(q.Channel)
 	if err != nil {
@@ -94,13 +93,34 @@ func (r *request) getChannelDifference(q *api.UpdatesGetChannelDifferenceRequest
 			Dialog: d.Dialogs[0], Messages: d.Messages, Chats: d.Chats, Users: d.Users,
 		}, nil
 	}
-	last := min(ch.ids.top, pts-1+limit)
+	next := min(pts+limit, ch.pts)
 	answer := &api.UpdatesChannelDifference{
-		Final: last == ch.ids.top, Pts: int32(last + 1), Timeout: tl.Some[int32](differenceTimeout),
-		NewMessages: r.renderRange(ch, pts, last), Chats: r.chats(ch), Users: []api.UserClass{r.user(r.me)},
+		Final: next == ch.pts, Pts: int32(next), Timeout: tl.Some[int32](differenceTimeout),
+		Chats: r.chats(ch), Users: []api.UserClass{r.user(r.me)},
 	}
-	if answer.Final {
-		answer.Pts = int32(ch.pts)
-	}
+	answer.NewMessages, answer.OtherUpdates = r.channelChanges(ch, pts, next)
 	return answer, nil
+}
+
+// channelChanges are what has brought the pts after from, up to to. Messages
+// come as they are now, and not at all if they are gone.
+func (r *request) channelChanges(ch *chat, from, to int) (messages []api.MessageClass, updates []api.UpdateClass) {
+	messages = r.renderRange(ch, from, min(to, ch.base)-1)
+	told := map[int]bool{}
+	for pts := max(from, ch.base) + 1; pts <= to; pts++ {
+		switch c := ch.log[pts-ch.base-1]; {
+		case c.kind == deleted:
+			updates = append(updates, &api.UpdateDeleteChannelMessages{
+				ChannelID: ch.id, Messages: []int32{int32(c.id)}, Pts: int32(pts), PtsCount: 1,
+			})
+		case told[c.id] || !ch.ids.has(c.id):
+		case c.kind == posted:
+			told[c.id] = true
+			messages = append(messages, r.render(ch, c.id))
+		default:
+			told[c.id] = true
+			updates = append(updates, &api.UpdateEditChannelMessage{Message: r.render(ch, c.id), Pts: int32(pts), PtsCount: 1})
+		}
+	}
+	return messages, updates
 }

@@ -41,6 +41,7 @@ func (c *Cluster) Handle(ctx context.Context, call *mtserver.Call) (tl.Object, e
 	// When it came counts, not when its turn came.
 	r := &request{Call: call, c: c, now: cmp.Or(call.Received, c.now())}
 	r.method, _ = schema.Name(call.Method)
+	r.deliver()
 	answer, err := r.answer(ctx)
 	c.stats.count(r, err)
 	return answer, err
@@ -401,7 +402,7 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 	case *api.MessagesGetDialogsRequest:
 		return r.getDialogs(q)
 	case *api.MessagesGetPinnedDialogsRequest:
-		return r.getPinnedDialogs()
+		return r.getPinnedDialogs(q)
 	case *api.MessagesGetPeerDialogsRequest:
 		return r.getPeerDialogs(q)
 	case *api.ChannelsGetChannelsRequest:

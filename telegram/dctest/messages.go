@@ -143,7 +143,7 @@ func (w *world) kindAt(c *chat, id int) string {
 		return ""
 	case id <= front && c.about != nil:
 		return w.kindAt(c.about, c.about.front()+id)
-	case id > front && id <= front+c.mixed:
+	case id > front && id <= front+c.mixed && len(c.editions[id]) == 0:
 		if kind := c.cfg.Files[w.specOf(c, id)].Kind; kind != textKind {
 			return kind
 		}

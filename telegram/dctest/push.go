@@ -28,25 +28,20 @@ func (r *request) listen() {
 // pushLocked tells the other sessions of what was sent to a chat. Who sent it
 // is told by the answer.
 func (c *Cluster) pushLocked(sender *request, ch *chat, messages []*worldMessage) {
-	for session, l := range c.listeners {
-		if session.Ended() {
-			delete(c.listeners, session)
-			continue
-		}
-		if session == sender.Session || ch.private() && l.me.id != ch.id {
-			continue
-		}
-		// A request of its own: what a message looks like depends on who sees it.
-		r := &request{Call: &mtserver.Call{DC: l.dc}, c: c, me: l.me, layer: l.layer, now: sender.now}
-		var list []api.UpdateClass
+	c.tellLocked(sender.Session, ch, sender.now, func(r *request) (list []api.UpdateClass) {
 		for _, m := range messages {
 			list = append(list, r.newMessage(ch, m.id))
 		}
-		update, err := layers.Downgrade(r.updates(ch, list), l.layer)
-		if err != nil {
-			c.cfg.Log.Error("update has no form in an old layer", "layer", l.layer, "err", err)
-			continue
-		}
-		session.Push(update)
+		return list
+	})
+}
+
+// push sends updates to a session in the form of its layer.
+func (c *Cluster) push(session *mtserver.Session, l listener, updates *api.Updates) {
+	update, err := layers.Downgrade(updates, l.layer)
+	if err != nil {
+		c.cfg.Log.Error("update has no form in an old layer", "layer", l.layer, "err", err)
+		return
 	}
+	session.Push(update)
 }

@@ -19,7 +19,13 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 		return &api.MessageEmpty{ID: int32(id)}
 	case m == nil:
 		return &api.MessageEmpty{ID: int32(id), PeerID: peerOf(ch)}
-	case m.service:
+	}
+	return r.renderMessage(ch, id, m)
+}
+
+// renderMessage is render for a message that need not be in the chat yet.
+func (r *request) renderMessage(ch *chat, id int, m *worldMessage) api.MessageClass {
+	if m.service {
 		s := &api.MessageService{
 			Post: !ch.group(), ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
 			Action: &api.MessageActionChannelCreate{Title: ch.cfg.Title},
@@ -31,7 +37,7 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 	}
 	out := &api.Message{
 		Post: !ch.private() && !ch.group(), Out: m.from == r.me.id, ID: int32(id), PeerID: peerOf(ch), Date: int32(m.date.Unix()),
-		Message: m.text, Noforwards: m.noForwards, Entities: m.entities,
+		Message: m.text, Noforwards: m.noForwards, Silent: m.silent, Entities: m.entities,
 	}
 	switch {
 	case m.from != 0 && (ch.private() || ch.group()):
@@ -42,6 +48,9 @@ func (r *request) render(ch *chat, id int) api.MessageClass {
 		out.Views = tl.Some(int32(100 + id%900))
 	}
 	ch.thread(m, out)
+	if !m.edited.IsZero() {
+		out.EditDate = tl.Some(int32(m.edited.Unix()))
+	}
 	if m.grouped != 0 {
 		out.GroupedID = tl.Some(m.grouped)
 	}
@@ -114,9 +123,13 @@ func (r *request) document(f *worldFile, date time.Time) *api.Document {
 	}
 }
 
-// thumbs are the small pictures of a file: one inline, one to fetch. Those of
-// uploads would have to be made.
+// thumbs are the small pictures of a file: one inline, one to fetch. Uploads have
+// those that came with them; others would have to be made.
 func (f *worldFile) thumbs() []api.PhotoSizeClass {
+	if f.upload != nil && f.upload.thumb != nil {
+		u := f.upload
+		return []api.PhotoSizeClass{&api.PhotoSize{Type: thumbSize, W: int32(u.thumbW), H: int32(u.thumbH), Size: int32(len(u.thumb))}}
+	}
 	made, ok := f.data.(*content.File)
 	if !ok || made.Thumb() == nil {
 		return nil
@@ -128,9 +141,13 @@ func (f *worldFile) thumbs() []api.PhotoSizeClass {
 	}
 }
 
-// thumb is the small picture of a photo or video that the cluster has made.
-func (f *worldFile) thumb() *content.File {
-	if made, ok := f.data.(*content.File); ok {
+// thumb is the small picture of a photo or video that the cluster has made, or
+// of a document that came with one.
+func (f *worldFile) thumb() source {
+	if f.upload != nil && f.upload.thumb != nil {
+		return f.upload.thumb
+	}
+	if made, ok := f.data.(*content.File); ok && made.Thumb() != nil {
 		return made.Thumb()
 	}
 	return nil

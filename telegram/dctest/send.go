@@ -3,6 +3,7 @@ package dctest
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/tghaul/haul/telegram/dctest/content"
@@ -21,36 +22,6 @@ const (
 
 // units is the length of a text as Telegram counts it.
 func units(text string) int { return len(utf16.Encode([]rune(text))) }
-
-// A draft is a message before it is sent.
-type draft struct {
-	randomID   int64
-	text       string
-	entities   []api.MessageEntityClass
-	noForwards bool
-	schedule   tl.Opt[int32]
-}
-
-// check applies the rules for the text of a message.
-func (d *draft) check(limit int, tooLong string) error {
-	if units(d.text) > limit {
-		return refuse(400, tooLong)
-	}
-	if d.schedule.Set {
-		return refuse(400, "SCHEDULE_DATE_INVALID") // there is nobody who would send it later
-	}
-	return nil
-}
-
-// message is the message without its file. It shares no memory with the query.
-func (d *draft) message() (*worldMessage, error) {
-	var e tl.Encoder
-	for _, entity := range d.entities {
-		entity.Encode(&e)
-	}
-	own, err := decodeAll(e.Bytes(), api.DecodeMessageEntity)
-	return &worldMessage{text: d.text, entities: own, noForwards: d.noForwards}, err
-}
 
 func (r *request) checkCaption(d *draft) error {
 	if r.me.cfg.Premium {
@@ -93,10 +64,26 @@ func (r *request) once(ids []int64, send func() (tl.Object, error)) (tl.Object, 
 	return answer, err
 }
 
-// post sends messages to a chat and returns the updates that tell of them.
-func (r *request) post(ch *chat, messages []*worldMessage, randomIDs []int64) *api.Updates {
+// send sends messages to a chat, now or when they are scheduled, and returns the
+// updates that tell of them.
+func (r *request) send(ch *chat, messages []*worldMessage, randomIDs []int64, when tl.Opt[int32]) (*api.Updates, error) {
+	for _, m := range messages {
+		if err := r.mayWrite(ch, m.file); err != nil {
+			return nil, err
+		}
+	}
+	if when.Set {
+		return r.schedule(ch, messages, randomIDs, time.Unix(int64(when.Value), 0)), nil
+	}
+	return r.post(ch, messages, randomIDs)
+}
+
+func (r *request) post(ch *chat, messages []*worldMessage, randomIDs []int64) (*api.Updates, error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
+	if err := r.slowLocked(ch); err != nil {
+		return nil, err
+	}
 	var list []api.UpdateClass
 	for i, m := range messages {
 		m.date, m.from = r.now, r.me.id
@@ -104,7 +91,7 @@ func (r *request) post(ch *chat, messages []*worldMessage, randomIDs []int64) *a
 		list = append(list, &api.UpdateMessageID{ID: int32(m.id), RandomID: randomIDs[i]}, r.newMessage(ch, m.id))
 	}
 	r.c.pushLocked(r, ch, messages)
-	return r.updates(ch, list)
+	return r.updates(ch, list), nil
 }
 
 // newMessage is the update about the newest message of a chat.
@@ -125,19 +112,22 @@ func (r *request) sendMedia(q *api.MessagesSendMediaRequest) (tl.Object, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{randomID: q.RandomID, text: q.Message, entities: q.Entities, noForwards: q.Noforwards, schedule: q.ScheduleDate}
+	d := &draft{
+		randomID: q.RandomID, text: q.Message, entities: q.Entities, noForwards: q.Noforwards, silent: q.Silent,
+		reply: q.ReplyTo, as: q.SendAs, schedule: q.ScheduleDate,
+	}
 	if err := r.checkCaption(d); err != nil {
 		return nil, err
 	}
 	return r.once([]int64{d.randomID}, func() (tl.Object, error) {
-		m, err := d.message()
+		m, err := r.message(ch, d)
 		if err != nil {
-			return nil, refuse(400, "ENTITY_BOUNDS_INVALID")
+			return nil, err
 		}
 		if m.file, err = r.newMedia(q.Media); err != nil {
 			return nil, err
 		}
-		return r.post(ch, []*worldMessage{m}, []int64{d.randomID}), nil
+		return r.send(ch, []*worldMessage{m}, []int64{d.randomID}, d.schedule)
 	})
 }
 
@@ -146,7 +136,10 @@ func (r *request) sendMessage(q *api.MessagesSendMessageRequest) (tl.Object, err
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{randomID: q.RandomID, text: q.Message, entities: q.Entities, noForwards: q.Noforwards, schedule: q.ScheduleDate}
+	d := &draft{
+		randomID: q.RandomID, text: q.Message, entities: q.Entities, noForwards: q.Noforwards, silent: q.Silent,
+		reply: q.ReplyTo, as: q.SendAs, schedule: q.ScheduleDate,
+	}
 	if strings.TrimSpace(d.text) == "" {
 		return nil, refuse(400, "MESSAGE_EMPTY")
 	}
@@ -154,16 +147,20 @@ func (r *request) sendMessage(q *api.MessagesSendMessageRequest) (tl.Object, err
 		return nil, err
 	}
 	return r.once([]int64{d.randomID}, func() (tl.Object, error) {
-		m, err := d.message()
+		m, err := r.message(ch, d)
 		if err != nil {
-			return nil, refuse(400, "ENTITY_BOUNDS_INVALID")
+			return nil, err
 		}
-		return r.post(ch, []*worldMessage{m}, []int64{d.randomID}), nil
+		return r.send(ch, []*worldMessage{m}, []int64{d.randomID}, d.schedule)
 	})
 }
 
 func (r *request) uploadMedia(q *api.MessagesUploadMediaRequest) (tl.Object, error) {
-	if _, err := r.peer(q.Peer); err != nil {
+	ch, err := r.peer(q.Peer)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.mayWrite(ch, nil); err != nil {
 		return nil, err
 	}
 	f, err := r.newMedia(q.Media)
@@ -188,7 +185,7 @@ func (r *request) sendMultiMedia(q *api.MessagesSendMultiMediaRequest) (tl.Objec
 	var ids []int64
 	var messages []*worldMessage
 	for i := range q.MultiMedia {
-		m, err := r.albumItem(q, i)
+		m, err := r.albumItem(ch, q, i)
 		if err != nil {
 			return nil, err
 		}
@@ -203,20 +200,23 @@ func (r *request) sendMultiMedia(q *api.MessagesSendMultiMediaRequest) (tl.Objec
 		for _, m := range messages {
 			m.grouped = grouped
 		}
-		return r.post(ch, messages, ids), nil
+		return r.send(ch, messages, ids, q.ScheduleDate)
 	})
 }
 
 // albumItem is message i of an album. Errors about its reference carry i.
-func (r *request) albumItem(q *api.MessagesSendMultiMediaRequest, i int) (*worldMessage, error) {
+func (r *request) albumItem(ch *chat, q *api.MessagesSendMultiMediaRequest, i int) (*worldMessage, error) {
 	in := q.MultiMedia[i]
-	d := &draft{randomID: in.RandomID, text: in.Message, entities: in.Entities, noForwards: q.Noforwards, schedule: q.ScheduleDate}
+	d := &draft{
+		randomID: in.RandomID, text: in.Message, entities: in.Entities, noForwards: q.Noforwards, silent: q.Silent,
+		reply: q.ReplyTo, as: q.SendAs, schedule: q.ScheduleDate,
+	}
 	if err := r.checkCaption(d); err != nil {
 		return nil, err
 	}
-	m, err := d.message()
+	m, err := r.message(ch, d)
 	if err != nil {
-		return nil, refuse(400, "ENTITY_BOUNDS_INVALID")
+		return nil, err
 	}
 	switch in.Media.(type) {
 	case *api.InputMediaPhoto, *api.InputMediaDocument:
@@ -234,7 +234,7 @@ func (r *request) albumItem(q *api.MessagesSendMultiMediaRequest, i int) (*world
 }
 
 // sameAlbum reports whether files may stand in one album: photos and videos,
-// or only audio, or only documents.
+// or only audio, or only documents; no voice messages, animations or stickers.
 func sameAlbum(messages []*worldMessage) bool {
 	class := func(m *worldMessage) content.Kind {
 		if m.file.kind == content.Video {
@@ -243,7 +243,7 @@ func sameAlbum(messages []*worldMessage) bool {
 		return m.file.kind
 	}
 	for _, m := range messages {
-		if class(m) == content.Voice || class(m) != class(messages[0]) {
+		if class(m) == content.Voice || m.file.shape != "" || class(m) != class(messages[0]) {
 			return false
 		}
 	}

@@ -43,7 +43,7 @@ func sentIDs(t testing.TB, u *api.Updates) (ids map[int64]int32, messages []*api
 func (c *caller) uploadDocument(id int64, data []byte, attributes ...api.DocumentAttributeClass) *api.InputMediaUploadedDocument {
 	n := c.upload(id, data, 64<<10, false, rand.New(rand.NewPCG(1, uint64(id))))
 	return &api.InputMediaUploadedDocument{
-		File: &api.InputFile{ID: id, Parts: int32(n), Name: "up.bin"}, MimeType: "text/plain", Attributes: attributes,
+		File: &api.InputFile{ID: id, Parts: int32(n), Name: "up.bin"}, MimeType: "video/mp4", Attributes: attributes,
 	}
 }
 
@@ -98,7 +98,7 @@ func TestSendErrors(t *testing.T) {
 		{"caption of 1024", &api.MessagesSendMediaRequest{Peer: peer, Media: good, RandomID: 1, Message: strings.Repeat("a", 1024)}, ""},
 		{"caption of 1025", &api.MessagesSendMediaRequest{Peer: peer, Media: good, RandomID: 2, Message: strings.Repeat("a", 1025)}, "400 MEDIA_CAPTION_TOO_LONG"},
 		{"caption in UTF-16", &api.MessagesSendMediaRequest{Peer: peer, Media: good, RandomID: 3, Message: strings.Repeat("\U0001f600", 513)}, "400 MEDIA_CAPTION_TOO_LONG"},
-		{"scheduled", &api.MessagesSendMediaRequest{Peer: peer, Media: good, RandomID: 4, ScheduleDate: tl.Some[int32](1)}, "400 SCHEDULE_DATE_INVALID"},
+		{"scheduled by a bot", &api.MessagesSendMediaRequest{Peer: peer, Media: good, RandomID: 4, ScheduleDate: tl.Some[int32](1)}, "400 SCHEDULE_BOT_NOT_ALLOWED"},
 		{"empty media", &api.MessagesSendMediaRequest{Peer: peer, Media: &api.InputMediaEmpty{}, RandomID: 5}, "400 MEDIA_EMPTY"},
 		{"known document", &api.MessagesSendMediaRequest{Peer: peer, RandomID: 6, Media: &api.InputMediaDocument{
 			ID: &api.InputDocument{ID: seen.ID, AccessHash: seen.AccessHash, FileReference: seen.FileReference},

@@ -33,6 +33,17 @@ type state struct {
 	Layers  map[int64]int              `json:"layers"`
 	Uploads []stateUpload              `json:"uploads"`
 	Sent    map[int64][]stateMessage   `json:"sent"` // by id of the channel or, of Saved Messages, the user
+	// Changes are what has happened in channels, in order. Without them what was
+	// sent is all.
+	Changes map[int64][]stateChange `json:"changes,omitempty"`
+}
+
+// A stateChange is a change. A post without Post is the next one of Sent.
+type stateChange struct {
+	Kind changeKind `json:"kind"`
+	ID   int        `json:"id"`
+	Post *Post      `json:"post,omitempty"`
+	At   time.Time  `json:"at,omitzero"`
 }
 
 type stateLogin struct {
@@ -67,6 +78,10 @@ type stateUpload struct {
 	Attributes []byte       `json:"attributes"` // TL
 	Width      int          `json:"width"`
 	Height     int          `json:"height"`
+	Shape      string       `json:"shape,omitempty"`
+	Thumb      []byte       `json:"thumb,omitempty"` // JPEG
+	ThumbW     int          `json:"thumb_w,omitempty"`
+	ThumbH     int          `json:"thumb_h,omitempty"`
 }
 
 type stateMessage struct {
@@ -77,6 +92,9 @@ type stateMessage struct {
 	From       int64     `json:"from"`
 	NoForwards bool      `json:"noforwards,omitempty"`
 	Entities   []byte    `json:"entities,omitempty"` // TL
+	Silent     bool      `json:"silent,omitempty"`
+	Reply      int       `json:"reply,omitempty"`
+	Topic      int       `json:"topic,omitempty"`
 }
 
 func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
@@ -144,18 +162,18 @@ func (c *Cluster) restore(s *state) error {
 		if info, err := f.Stat(); err == nil {
 			data.size = info.Size()
 		}
-		media := &uploadedMedia{name: u.Name, account: u.Account, w: u.Width, h: u.Height}
+		media := &uploadedMedia{name: u.Name, account: u.Account, w: u.Width, h: u.Height, thumb: u.Thumb, thumbW: u.ThumbW, thumbH: u.ThumbH}
 		if media.attributes, err = decodeAll(u.Attributes, api.DecodeDocumentAttribute); err != nil {
 			return errors.Join(err, f.Close())
 		}
 		c.world.uploaded = append(c.world.uploaded, &worldFile{
 			id: fileID(uploads, i+1), kind: u.Kind, size: data.size, dc: u.DC, mime: u.Mime, name: u.Name,
-			data: data, upload: media,
+			data: data, upload: media, shape: u.Shape,
 		})
 	}
 	for id, list := range s.Sent {
 		if ch := c.chatByID(id); ch != nil {
-			if err := c.restoreSent(ch, list); err != nil {
+			if err := c.restoreSent(ch, list, s.Changes[id]); err != nil {
 				return err
 			}
 		}
@@ -163,19 +181,44 @@ func (c *Cluster) restore(s *state) error {
 	return nil
 }
 
-func (c *Cluster) restoreSent(ch *chat, list []stateMessage) error {
-	for _, m := range list {
-		entities, err := decodeAll(m.Entities, api.DecodeMessageEntity)
-		if err != nil {
-			return err
+// restoreSent has happen once more what has happened.
+func (c *Cluster) restoreSent(ch *chat, list []stateMessage, changes []stateChange) error {
+	if changes == nil {
+		changes = make([]stateChange, len(list)) // posts
+	}
+	for _, what := range changes {
+		switch {
+		case what.Kind == deleted:
+			c.world.remove(ch, what.ID)
+		case what.Kind == edited && what.Post != nil:
+			c.world.edit(ch, what.ID, *what.Post, what.At)
+		case what.Post != nil:
+			c.world.postMade(ch, *what.Post, what.At)
+		case len(list) == 0:
+			return fmt.Errorf("chat %d: more changes than messages", ch.id)
+		default:
+			m, err := c.sentMessage(list[0])
+			if err != nil {
+				return err
+			}
+			c.world.post(ch, m)
+			list = list[1:]
 		}
-		msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
-		if m.File != 0 {
-			msg.file = c.world.file(m.File)
-		}
-		c.world.post(ch, msg)
 	}
 	return nil
+}
+
+func (c *Cluster) sentMessage(m stateMessage) (*worldMessage, error) {
+	entities, err := decodeAll(m.Entities, api.DecodeMessageEntity)
+	if err != nil {
+		return nil, err
+	}
+	msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
+	msg.silent, msg.reply, msg.topic = m.Silent, m.Reply, m.Topic
+	if m.File != 0 {
+		msg.file = c.world.file(m.File)
+	}
+	return msg, nil
 }
 
 // chatByID is the chat that an id means in a state, nil if there is none in
@@ -197,7 +240,7 @@ func (c *Cluster) saveState() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Emails: c.emails.set, Sent: map[int64][]stateMessage{}}
+	s := state{Keys: map[string]json.RawMessage{}, Layers: c.inits, Emails: c.emails.set, Sent: map[int64][]stateMessage{}, Changes: map[int64][]stateChange{}}
 	for i, k := range c.rsa {
 		s.RSA[i] = x509.MarshalPKCS1PrivateKey(k)
 	}
@@ -227,6 +270,9 @@ func (c *Cluster) saveState() error {
 	}
 	for _, ch := range c.world.channels {
 		s.Sent[ch.id] = sentState(ch)
+		for _, what := range ch.log {
+			s.Changes[ch.id] = append(s.Changes[ch.id], stateChange{what.kind, what.id, what.post, what.at})
+		}
 	}
 	for _, ch := range c.world.saved {
 		s.Sent[ch.id] = sentState(ch)
@@ -238,13 +284,24 @@ func (c *Cluster) saveState() error {
 	return writeFile(c.statePath("state.json"), b)
 }
 
+// sentState is what clients have sent, without what was made.
 func sentState(ch *chat) (list []stateMessage) {
+	made := map[int]bool{}
+	for _, what := range ch.log {
+		if what.kind == posted && what.post != nil {
+			made[what.id] = true
+		}
+	}
 	for _, m := range ch.sent {
+		if made[m.id] {
+			continue
+		}
 		var e tl.Encoder
 		for _, entity := range m.entities {
 			entity.Encode(&e)
 		}
 		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes()}
+		sm.Silent, sm.Reply, sm.Topic = m.silent, m.reply, m.topic
 		if m.file != nil {
 			sm.File = m.file.id
 		}
@@ -261,6 +318,7 @@ func (c *Cluster) saveUpload(s *state, i int, f *worldFile) error {
 	s.Uploads = append(s.Uploads, stateUpload{
 		Kind: f.kind, Mime: f.mime, Name: f.name, Account: f.upload.account, DC: f.dc,
 		Attributes: e.Bytes(), Width: f.upload.w, Height: f.upload.h,
+		Shape: f.shape, Thumb: f.upload.thumb, ThumbW: f.upload.thumbW, ThumbH: f.upload.thumbH,
 	})
 	path := c.statePath("upload-" + strconv.Itoa(i+1))
 	if _, err := os.Stat(path); err == nil {

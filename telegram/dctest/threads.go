@@ -1,6 +1,7 @@
 package dctest
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/tghaul/haul/tl"
@@ -42,13 +43,14 @@ const generalTopic = 1
 
 const topicColor = 0x6fb9f0
 
-// topicOf is the topic of a forum that message id is in. One that a client has
-// sent is in the General one.
+// topicOf is the topic of a forum that message id is in.
 func (c *chat) topicOf(id int) int {
 	first := len(c.special) + 1 // of the messages that began topics
 	switch i := id - c.front() - 1; {
 	case id >= first && id <= c.front():
 		return id
+	case i >= c.mixed && i-c.mixed < len(c.sent):
+		return cmp.Or(c.sent[i-c.mixed].topic, generalTopic)
 	case i < 0 || i >= c.mixed || i%(len(c.cfg.Topics)+1) == 0:
 		return generalTopic
 	default:
@@ -73,6 +75,14 @@ func (c *chat) commentsOn(copied int) (ids foundList) {
 // thread puts into a message what it belongs to, and what belongs to it.
 func (c *chat) thread(m *worldMessage, out *api.Message) {
 	switch {
+	case m.reply != 0: // what a client has sent
+		h := &api.MessageReplyHeader{ReplyToMsgID: tl.Some(int32(m.reply))}
+		if m.topic > generalTopic {
+			h.ForumTopic, h.ReplyToTopID = true, tl.Some(int32(m.topic))
+		}
+		out.ReplyTo = h
+	case m.topic > generalTopic:
+		out.ReplyTo = &api.MessageReplyHeader{ForumTopic: true, ReplyToMsgID: tl.Some(int32(m.topic))}
 	case len(c.cfg.Topics) > 0:
 		if topic := c.topicOf(m.id); topic != generalTopic {
 			out.ReplyTo = &api.MessageReplyHeader{ForumTopic: true, ReplyToMsgID: tl.Some(int32(topic))}
@@ -192,6 +202,7 @@ func (r *request) getForumTopics(q *api.MessagesGetForumTopicsRequest) (tl.Objec
 func (r *request) topic(ch *chat, id int, title string) *api.ForumTopic {
 	t := &api.ForumTopic{
 		ID: int32(id), Date: int32(ch.date(id).Unix()), Peer: peerOf(ch), Title: title, IconColor: topicColor, FromID: peerOf(ch),
+		Closed: slices.Contains(ch.cfg.ClosedTopics, title),
 	}
 	list := ch.listOf("topic "+itoa(id), func(n int) bool { return ch.topicOf(n) == id })
 	if len(list) > 0 {

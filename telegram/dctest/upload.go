@@ -1,13 +1,14 @@
 package dctest
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"image"
-	_ "image/gif"  // photos that clients send
-	_ "image/jpeg" // may have these
-	_ "image/png"  // formats
+	_ "image/gif" // photos that clients send
+	"image/jpeg"
+	_ "image/png" // may have these formats
 	"io"
 	"path"
 	"slices"
@@ -25,6 +26,9 @@ type uploadedMedia struct {
 	attributes []api.DocumentAttributeClass // with memory of their own
 	account    int64
 	w, h       int // of a photo
+
+	thumb          memSource // JPEG that came with a document; nil for none
+	thumbW, thumbH int
 }
 
 // assemble turns the parts of an upload into a file.
@@ -95,12 +99,25 @@ func (r *request) newDocument(m *api.InputMediaUploadedDocument) (*worldFile, er
 		return nil, err
 	}
 	f := &worldFile{kind: content.Document, mime: cmp.Or(m.MimeType, "application/octet-stream"), data: data}
+	f.upload = &uploadedMedia{}
+	if err := r.addThumb(f, m.Thumb); err != nil {
+		return nil, err
+	}
+	if m.ForceFile { // nothing but a file is seen in it
+		attributes = slices.DeleteFunc(attributes, isMedia)
+	}
 	for _, a := range attributes {
 		switch a := a.(type) {
 		case *api.DocumentAttributeFilename:
 			f.name = a.FileName
 		case *api.DocumentAttributeVideo:
+			if a.W < 1 || a.H < 1 || a.Duration < 0 || !strings.HasPrefix(f.mime, "video/") {
+				return nil, refuse(400, "MEDIA_INVALID")
+			}
 			f.kind = content.Video
+			if !m.NosoundVideo && !a.RoundMessage && isMute(data) {
+				f.shape = "animation"
+			}
 		case *api.DocumentAttributeAudio:
 			f.kind = content.Audio
 			if a.Voice {
@@ -108,12 +125,63 @@ func (r *request) newDocument(m *api.InputMediaUploadedDocument) (*worldFile, er
 			}
 		}
 	}
+	if f.shape == "animation" {
+		attributes = append(attributes, &api.DocumentAttributeAnimated{})
+	}
 	if f.name == "" && name != "" && f.kind != content.Voice {
 		f.name = name
 		attributes = append(attributes, &api.DocumentAttributeFilename{FileName: name})
 	}
-	f.upload = &uploadedMedia{name: f.name, attributes: attributes}
+	f.upload.name, f.upload.attributes = f.name, attributes
 	return r.addUpload(f), nil
+}
+
+// isMedia reports whether an attribute makes more than a file of a document.
+func isMedia(a api.DocumentAttributeClass) bool {
+	switch a.(type) {
+	case *api.DocumentAttributeVideo, *api.DocumentAttributeAudio, *api.DocumentAttributeAnimated, *api.DocumentAttributeSticker:
+		return true
+	default:
+		return false
+	}
+}
+
+// muteDepth is how much of a video is looked through for a sound track.
+const muteDepth = 4 << 20
+
+// isMute reports whether an MP4 file has no sound track: the server makes an
+// animation of such a one. It is told by the name of the handler of sound.
+func isMute(data source) bool {
+	b, err := io.ReadAll(io.NewSectionReader(data, 0, min(data.Size(), muteDepth)))
+	return err == nil && bytes.Contains(b, []byte("vide")) && !bytes.Contains(b, []byte("soun"))
+}
+
+// Limits of previews, core.telegram.org/api/files#uploading-files.
+const (
+	maxThumbSize = 200 << 10
+	maxThumbSide = 320
+)
+
+// addThumb gives a document the preview that was uploaded with it. The real
+// servers leave out one that is not as it should be; here it is refused.
+func (r *request) addThumb(f *worldFile, in api.InputFileClass) error {
+	if in == nil {
+		return nil
+	}
+	if _, small := in.(*api.InputFile); !small {
+		return refuse(400, "INPUT_FILE_INVALID")
+	}
+	data, _, err := r.assemble(in)
+	if err != nil {
+		return err
+	}
+	pic, err := jpeg.DecodeConfig(io.NewSectionReader(data, 0, data.Size()))
+	if err != nil || data.Size() > maxThumbSize || pic.Width > maxThumbSide || pic.Height > maxThumbSide {
+		return refuse(400, "IMAGE_PROCESS_FAILED")
+	}
+	b, err := io.ReadAll(io.NewSectionReader(data, 0, data.Size()))
+	f.upload.thumb, f.upload.thumbW, f.upload.thumbH = b, pic.Width, pic.Height
+	return err
 }
 
 // ownAttributes are attributes that share no memory with the query.
@@ -145,6 +213,9 @@ var photoExtensions = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp",
 // newPhoto makes a photo. Unlike the real servers it keeps the bytes as they
 // are, so that what comes back can be compared.
 func (r *request) newPhoto(m *api.InputMediaUploadedPhoto) (*worldFile, error) {
+	if _, small := m.File.(*api.InputFile); !small {
+		return nil, refuse(400, "PHOTO_SAVE_FILE_INVALID") // always by saveFilePart
+	}
 	data, name, err := r.assemble(m.File)
 	if err != nil {
 		return nil, err

@@ -116,10 +116,14 @@ type worldMessage struct {
 	grouped    int64
 	noForwards bool
 	service    bool
-	from       int64  // user id of who sent it, 0 for the channel itself
-	began      string // title of the topic that this service message began
-	post       int    // of a discussion group: the post that this is a copy of
+	from       int64     // user id of who sent it, 0 for the channel itself
+	began      string    // title of the topic that this service message began
+	post       int       // of a discussion group: the post that this is a copy of
+	edited     time.Time // zero: never
 	entities   []api.MessageEntityClass
+	silent     bool
+	reply      int // message that it answers; 0: none
+	topic      int // of a forum that a client has sent it to; 0: General
 }
 
 // A chat is a channel with what clients sent to it, or the Saved Messages of a user.
@@ -136,7 +140,11 @@ type chat struct {
 	sent        []*worldMessage
 	ids         idList
 	pts         int
-	found       map[string]foundList // searches and threads, while nothing changes
+	schedules   int                     // ids of scheduled messages that were given out
+	base        int                     // pts of what was there from the beginning
+	log         []change                // what has happened since, of which each has raised pts by one
+	editions    map[int][]*worldMessage // what messages have become that were edited, the oldest first
+	found       map[string]foundList    // searches and threads, while nothing changes
 }
 
 // firstChannelID is the id of the first channel.
@@ -165,6 +173,7 @@ func (c *chat) begin() {
 	}
 	c.ids.top = c.front() + c.mixed
 	c.pts += c.ids.top
+	c.base = c.pts
 	c.gap = min(messageGap, channelSpan/time.Duration(max(1, c.ids.top)))
 }
 
@@ -176,16 +185,10 @@ func (c *chat) front() int {
 	return len(c.special) + len(c.cfg.Topics)
 }
 
-func newSaved(user int64) *chat { return &chat{index: -1, id: user, pts: 1} }
+func newSaved(user int64) *chat { return &chat{index: -1, id: user, pts: 1, base: 1} }
 
 // private reports whether the chat is the Saved Messages of a user.
 func (c *chat) private() bool { return c.index < 0 }
-
-// changed is called when messages came or went.
-func (c *chat) changed() {
-	c.pts++
-	c.found = nil
-}
 
 // A special is a message that stands for itself.
 type special struct {
@@ -242,6 +245,14 @@ func (w *world) message(c *chat, id int) *worldMessage {
 
 // everMessage is message for those that were deleted too.
 func (w *world) everMessage(c *chat, id int) *worldMessage {
+	if versions := c.editions[id]; len(versions) > 0 {
+		return versions[len(versions)-1]
+	}
+	return w.firstMessage(c, id)
+}
+
+// firstMessage is everMessage as it was before it was edited.
+func (w *world) firstMessage(c *chat, id int) *worldMessage {
 	switch {
 	case id < 1 || id > c.ids.top:
 		return nil
@@ -353,7 +364,7 @@ func (w *world) post(c *chat, m *worldMessage) {
 	m.id = c.ids.top + 1
 	c.sent = append(c.sent, m)
 	c.ids.top++
-	c.changed()
+	c.note(change{kind: posted, id: m.id})
 }
 
 // File ids look random, and tell channel and message to who knows how: they
@@ -362,10 +373,16 @@ const (
 	idFactor = 0x2545f4914f6cdd1d
 	idMask   = 1<<62 - 1
 	uploads  = maxChannels // "channel" of files that clients have sent
+	// Of the bits of the product's first factor these are the message's; above
+	// them are the channel's, and then the number of the edition.
+	messageBits, channelBits = 31, 11
 )
 
-func fileID(channel, message int) int64 {
-	return int64((uint64(channel)<<31 | uint64(message)) * idFactor & idMask)
+func fileID(channel, message int) int64 { return versionID(channel, message, 0) }
+
+// versionID is the id of the file of a message that was edited n times.
+func versionID(channel, message, n int) int64 {
+	return int64((uint64(n)<<(messageBits+channelBits) | uint64(channel)<<messageBits | uint64(message)) * idFactor & idMask)
 }
 
 func parseFileID(id int64) (channel, message int, ok bool) {
@@ -373,7 +390,8 @@ func parseFileID(id int64) (channel, message int, ok bool) {
 		return 0, 0, false
 	}
 	raw := uint64(id) * inverseID & idMask
-	return int(raw >> 31), int(raw & (1<<31 - 1)), raw>>31 <= uploads
+	channel = int(raw >> messageBits & (1<<channelBits - 1))
+	return channel, int(raw & (1<<messageBits - 1)), channel <= uploads
 }
 
 // inverseID undoes idFactor modulo 2^62, by Newton's method.
@@ -386,12 +404,17 @@ var inverseID = func() uint64 {
 }()
 
 func (w *world) newFile(c *chat, id int, spec FileSpec, size int64) *worldFile {
+	return w.newVersion(fileID(c.index, id), spec, size)
+}
+
+// newVersion makes the file with an id.
+func (w *world) newVersion(file int64, spec FileSpec, size int64) *worldFile {
 	if kinds[spec.Kind] != content.Document {
 		size = max(size, 1) // 0 would make an empty document
 	}
-	made := content.New(w.cfg.Seed, fileID(c.index, id), kinds[spec.Kind], size)
+	made := content.New(w.cfg.Seed, file, kinds[spec.Kind], size)
 	f := &worldFile{
-		id: fileID(c.index, id), kind: kinds[spec.Kind], dc: spec.DC, cdn: spec.CDN,
+		id: file, kind: kinds[spec.Kind], dc: spec.DC, cdn: spec.CDN,
 		data: made, size: made.Size(), mime: made.MimeType(), name: made.Name(),
 	}
 	if f.name == "" {
@@ -423,7 +446,10 @@ func (w *world) file(id int64) *worldFile {
 	case ch >= len(w.channels):
 		return nil
 	}
-	m := w.everMessage(w.channels[ch], msg)
+	if f := w.channels[ch].edition(msg, id); f != nil {
+		return f
+	}
+	m := w.firstMessage(w.channels[ch], msg)
 	if m == nil || m.file == nil || m.file.deleted || m.file.id != id {
 		return nil
 	}
@@ -448,6 +474,5 @@ func (w *world) deleteMessageOf(file int64) {
 	if !ok || ch >= len(w.channels) {
 		return
 	}
-	w.channels[ch].ids.remove(msg)
-	w.channels[ch].changed()
+	w.remove(w.channels[ch], msg)
 }

@@ -24,6 +24,7 @@ import (
 // one takes time in proportion to its length and that of the texts it looks at.
 // A Filter is safe for concurrent use.
 type Filter struct {
+	text    string // as it was written
 	program *vm.Program
 }
 
@@ -86,7 +87,7 @@ func ParseFilter(text string, now time.Time) (*Filter, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &Filter{program: program}, nil
+	return &Filter{text: text, program: program}, nil
 }
 
 // explain keeps what the library says of an error, and its place.

@@ -363,6 +363,7 @@ var allTypes = []func() object{
 	func() object { return new(UpdateMessageID) },
 	func() object { return new(UpdateNewChannelMessage) },
 	func() object { return new(UpdateNewMessage) },
+	func() object { return new(UpdateNewScheduledMessage) },
 	func() object { return new(UpdateShort) },
 	func() object { return new(UpdateShortChatMessage) },
 	func() object { return new(UpdateShortMessage) },

@@ -1612,6 +1612,10 @@ func DecodeUpdate(d *tl.Decoder) UpdateClass {
 		v := tl.New[UpdateConfig](d)
 		v.Decode(d)
 		return v
+	case UpdateNewScheduledMessageID:
+		v := tl.New[UpdateNewScheduledMessage](d)
+		v.Decode(d)
+		return v
 	case UpdateLoginTokenID:
 		v := tl.New[UpdateLoginToken](d)
 		v.Decode(d)

@@ -443,6 +443,49 @@ func (v *UpdateNewMessage) DecodeBare(d *tl.Decoder) {
 
 func (*UpdateNewMessage) isUpdate() {}
 
+// UpdateNewScheduledMessageID is the id of updateNewScheduledMessage.
+const UpdateNewScheduledMessageID = 0x39a51dfb
+
+// UpdateNewScheduledMessage is the constructor updateNewScheduledMessage.
+type UpdateNewScheduledMessage struct {
+	Message MessageClass
+}
+
+// TypeID is the constructor id.
+func (*UpdateNewScheduledMessage) TypeID() uint32 { return UpdateNewScheduledMessageID }
+
+// TypeName is the name in the schema.
+func (*UpdateNewScheduledMessage) TypeName() string { return "updateNewScheduledMessage" }
+
+// Encode appends the boxed value.
+func (v *UpdateNewScheduledMessage) Encode(e *tl.Encoder) {
+	e.ID(UpdateNewScheduledMessageID)
+	v.EncodeBare(e)
+}
+
+// EncodeBare appends the fields without the id.
+func (v *UpdateNewScheduledMessage) EncodeBare(e *tl.Encoder) {
+	must(v.Message, "updateNewScheduledMessage.message")
+	v.Message.Encode(e)
+}
+
+// Decode reads the boxed value; d keeps the error.
+func (v *UpdateNewScheduledMessage) Decode(d *tl.Decoder) {
+	expect(d, UpdateNewScheduledMessageID, "updateNewScheduledMessage")
+	v.DecodeBare(d)
+}
+
+// DecodeBare reads the fields after the id; d keeps the error.
+func (v *UpdateNewScheduledMessage) DecodeBare(d *tl.Decoder) {
+	if !d.Enter() {
+		return
+	}
+	defer d.Leave()
+	v.Message = DecodeMessage(d)
+}
+
+func (*UpdateNewScheduledMessage) isUpdate() {}
+
 // UpdateShortID is the id of updateShort.
 const UpdateShortID = 0x78d4dec1
 

@@ -71,6 +71,10 @@ type Archive struct {
 	entries  map[fileKey]Entry
 	paths    map[fileKey]string // given away in this run, no entry yet
 	messages idSet
+	edits    map[int]int64 // by message, when the state that is recorded was made, if by an edit
+	deleted  map[int]bool  // messages of which the last line says that they are gone
+	read     int64         // bytes of messages.jsonl, while it is read
+	progress *progress
 	manifest *os.File
 	history  *os.File
 	aside    []string // damaged lists
@@ -118,6 +122,7 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 	a := &Archive{
 		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
 		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
+		edits: make(map[int]int64), deleted: make(map[int]bool), progress: readProgress(root),
 	}
 	if err := a.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), a.Close())
@@ -165,20 +170,11 @@ func (a *Archive) load() (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", ManifestName, err)
 	}
-	a.history, err = a.openList(MessagesName, func(line []byte) error {
-		var m struct {
-			ID int `json:"id"`
-		}
-		if err := json.Unmarshal(line, &m); err != nil {
-			return err
-		}
-		a.messages.add(m.ID)
-		return nil
-	})
+	a.history, err = a.openList(MessagesName, a.readHistory)
 	if err != nil {
 		return fmt.Errorf("%s: %w", MessagesName, err)
 	}
-	return nil
+	return a.checkProgress()
 }
 
 // openList opens a list for appending and reads what it has. A last line
@@ -319,13 +315,13 @@ func (a *Archive) SHA256(f telegram.File) (sum [32]byte) {
 	return sum
 }
 
-// AddMessage appends a message to messages.jsonl, unless it is there: the
-// whole message as the server sent it, printed from the schema. It reports
-// whether it was new.
+// AddMessage appends a message to messages.jsonl, unless it is there and was
+// not edited since: the whole message as the server sent it, printed from the
+// schema. It reports whether it was new.
 func (a *Archive) AddMessage(m *telegram.Message) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.messages.has(m.ID) {
+	if a.knows(m) {
 		return false, nil
 	}
 	line, n, err := schema.AppendJSON(nil, m.Raw)
@@ -338,7 +334,7 @@ func (a *Archive) AddMessage(m *telegram.Message) (bool, error) {
 	if err := appendLine(a.history, line); err != nil {
 		return false, fmt.Errorf("archive: %w", err)
 	}
-	a.messages.add(m.ID)
+	a.noted(historyLine{id: m.ID, edited: unixOf(m.Edited)})
 	return true, nil
 }
 

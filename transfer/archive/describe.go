@@ -1,35 +1,12 @@
 package archive
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 	"time"
 
 	"github.com/tghaul/haul/telegram"
 )
-
-// messageID is the id in a line of messages.jsonl, 0 if there is none. The
-// beginning of most lines is enough to tell.
-func messageID(line []byte) int {
-	const key = `"id":`
-	head := line[:min(len(line), 256)]
-	if i := bytes.Index(head, []byte(key)); i >= 0 && !bytes.ContainsAny(head[1:i], "{}[]") {
-		digits := head[i+len(key):]
-		if end := bytes.IndexAny(digits, ",}"); end > 0 {
-			if id, err := strconv.Atoi(string(digits[:end])); err == nil {
-				return id
-			}
-		}
-	}
-	var m struct {
-		ID int `json:"id"`
-	}
-	if json.Unmarshal(line, &m) != nil {
-		return 0
-	}
-	return m.ID
-}
 
 // describe fills in what a line of messages.jsonl says of a message, and returns
 // its photos and documents by their ids, wherever in it they are. Of a line that

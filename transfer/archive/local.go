@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -108,8 +109,9 @@ func (l *Local) indexMessages(ctx context.Context) error {
 		wanted[f.message] = true
 	}
 	return eachLine(l.history, maxMessage, func(_ int, at int64, line []byte) error {
-		if id := messageID(line); wanted[id] {
-			l.messages[id] = span{at, at + int64(len(line))} // of several lines the last counts
+		// Of several lines the last counts that is not about the message's end.
+		if h, err := parseHistory(bytes.TrimSpace(line)); err == nil && wanted[h.id] && !h.deleted {
+			l.messages[h.id] = span{at, at + int64(len(line))}
 		}
 		return ctx.Err()
 	})

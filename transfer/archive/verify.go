@@ -155,7 +155,7 @@ func (v *verifier) folder(ctx context.Context, dir, name string, archives map[st
 		switch {
 		case d.IsDir():
 			return file != GalleryName && !archives[path.Join(name, file)], nil
-		case file != ManifestName && file != MessagesName && !list.paths[list.hash(file)] && !isSidecar(file):
+		case file != ManifestName && file != MessagesName && file != ProgressName && !list.paths[list.hash(file)] && !isSidecar(file):
 			v.found.FilesExtra++
 			v.events(FileExtra{
 				Header: head("file_extra", time.Now()), Path: path.Join(name, file),

@@ -33,6 +33,16 @@ func (c *Cluster) Login() (*Client, error) {
 	return cl, err
 }
 
+// LoginUser signs a new client in as the cluster's user, who may list histories.
+func (c *Cluster) LoginUser() (*Client, error) {
+	cl := &Client{cluster: c, Store: c.rig.newStore()}
+	r, err := cl.Run("login", "--phone", dctest.Phone, "--code", dctest.Code)
+	if err == nil && r.Exit != 0 {
+		err = r.Failure("login")
+	}
+	return cl, err
+}
+
 // A Process is a client's command under way.
 type Process struct {
 	cmd    *exec.Cmd
@@ -43,6 +53,7 @@ type Process struct {
 	broken error // of the reader of events
 	// Started gets a token when the first file has started.
 	Started chan struct{}
+	events  chan string // names of events that Await waits for; what finds no room is lost
 }
 
 // A Result is what a command has done.
@@ -52,13 +63,15 @@ type Result struct {
 	CPU     time.Duration // of user and system
 	MaxRSS  float64       // the largest resident size in MiB
 	Stderr  string
+	Begun   time.Time
 
-	Started []transfer.FileStarted
-	Done    []transfer.FileDone
-	Failed  []transfer.FileFailed
-	Last    transfer.Progress // the last of them
-	Listed  time.Duration     // from start until all files were listed, 0 if they never were
-	Run     *transfer.RunDone // nil if the command was cut short
+	WouldFetch int // files that a dry run told of
+	Started    []transfer.FileStarted
+	Done       []transfer.FileDone
+	Failed     []transfer.FileFailed
+	Last       transfer.Progress // the last of them
+	Listed     time.Duration     // from start until all files were listed, 0 if they never were
+	Run        *transfer.RunDone // nil if the command was cut short
 }
 
 // Failure is an error that says how a command ended.
@@ -81,7 +94,7 @@ func (r *Result) failures() string {
 // Go starts a command with --json and follows its events.
 func (c *Client) Go(args ...string) (*Process, error) {
 	all := append([]string{"--json", "--datacenters", c.cluster.dcFile, "--store", c.Store}, c.Flags...)
-	p := &Process{Started: make(chan struct{}, 1)}
+	p := &Process{Started: make(chan struct{}, 1), events: make(chan string, 16)}
 	p.cmd = exec.Command(c.cluster.rig.haul, append(all, args...)...)
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
@@ -108,6 +121,20 @@ func (c *Client) Run(args ...string) (*Result, error) {
 // PID is the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// Await waits for an event of a watch, and reports whether it came in time.
+func (p *Process) Await(event string, limit time.Duration) bool {
+	for t := time.After(limit); ; {
+		select {
+		case name := <-p.events:
+			if name == event {
+				return true
+			}
+		case <-t:
+			return false
+		}
+	}
+}
+
 // Kill ends it as kill -9 does.
 func (p *Process) Kill() { _ = p.cmd.Process.Kill() } // it may have ended by itself
 
@@ -125,7 +152,7 @@ func (p *Process) Wait() (*Result, error) {
 	}
 	s := p.cmd.ProcessState
 	p.result.Exit, p.result.CPU, p.result.MaxRSS = s.ExitCode(), s.UserTime()+s.SystemTime(), maxRSS(s)
-	p.result.Stderr = p.stderr.String()
+	p.result.Stderr, p.result.Begun = p.stderr.String(), p.begun
 	killed := false
 	if w, ok := s.Sys().(syscall.WaitStatus); ok {
 		killed = w.Signaled()
@@ -168,6 +195,13 @@ func (p *Process) event(name string, line []byte) error {
 		return add(&r.Started, line)
 	case "file_done":
 		return add(&r.Done, line)
+	case "would_fetch":
+		r.WouldFetch++
+	case "watching", "chat_changed":
+		select {
+		case p.events <- name:
+		default:
+		}
 	case "file_failed":
 		return add(&r.Failed, line)
 	case "progress":

@@ -68,7 +68,7 @@ func TestHostilePlaces(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			placeAll(t, rand.New(rand.NewPCG(seed, uint64(n))), parseTemplate(t, text), 20_000)
+			placeAll(t, rand.New(rand.NewPCG(seed, uint64(n))), parseTemplate(t, text), hostilePlaces)
 		})
 	}
 }

@@ -14,7 +14,7 @@ DAYS     ?= 200
 SOAKTIME ?= 60m
 
 .PHONY: demo build test test-full test-browser test-purego check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
-	bench bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak
+	bench bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
 	$(GO) run ./cmd/haul demo
@@ -99,6 +99,9 @@ bench-channel: ## a channel of 1,000,000 messages and 50,000 files: dry run, arc
 
 days: ## DAYS virtual days of the scheduler with every sort of fault, the same trace from the same seed
 	$(GO) test ./scheduler -run 'TestDays|TestSameSeedSameTrace' -v -days $(DAYS) -timeout 2h
+
+mixed: ## a folder of 500 files of all sorts: upload, kill, resume, verify, download, compare
+	$(GO) test -race ./cmd/haul -run 'TestMixedFolder$$' -mixed 500
 
 kill: ## kill -9 of clients at RUNS random moments, each resumed
 	$(GO) run ./bench kill -runs $(RUNS)

@@ -26,6 +26,7 @@ type op struct {
 	limit    Limit
 	job      Job
 	sent     Sent
+	forward  Forward
 	part     int
 	crc      uint32
 }
@@ -48,6 +49,7 @@ const (
 	opForgetJob
 	opForgetSent
 	opFinishUpload
+	opForward
 )
 
 // Begin records that a download is under way. Parts marked for the key

@@ -74,8 +74,10 @@ func (w *writer) apply(o *op) error {
 		return w.putJSON(limitKey(o.limit), o.limit)
 	case opJob, opForgetJob, opForgetSent:
 		return w.applyJob(o)
+	case opForward:
+		return w.putJSON(forwardKey(o.job.ID, o.part), o.forward)
 	case opFinishUpload:
-		if err := w.forget(head, pages); err != nil || o.job.ID == "" {
+		if err := errors.Join(w.forget(head, pages), w.remember(o.upload, o.sent)); err != nil || o.job.ID == "" {
 			return err
 		}
 		return w.putJSON(sentKey(o.job.ID, o.upload), o.sent)

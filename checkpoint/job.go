@@ -43,6 +43,11 @@ type Sent struct {
 	Message  int       `json:"message"`
 	SHA256   [32]byte  `json:"sha256"`
 	At       time.Time `json:"at"`
+	// Path is the TargetOf of the source's path, without the job; 0: the message
+	// is not what a whole source has become.
+	Path uint64 `json:"path,omitempty"`
+	// Size is how many bytes the message has; 0: as many as the source.
+	Size int64 `json:"size,omitempty"`
 }
 
 // PutJob records a job, in place of what was recorded of it before.
@@ -51,11 +56,13 @@ func (b *Batch) PutJob(j Job) { b.add(op{kind: opJob, job: j.clone()}) }
 // ForgetJob removes everything known of a job.
 func (b *Batch) ForgetJob(id string) { b.add(op{kind: opForgetJob, job: Job{ID: id}}) }
 
-// ForgetSent removes what is known of the files that a job has sent.
+// ForgetSent removes what is known of the files that a job has sent, and of the
+// messages that it has forwarded.
 func (b *Batch) ForgetSent(id string) { b.add(op{kind: opForgetSent, job: Job{ID: id}}) }
 
 // FinishUpload removes everything known of an upload, whose message is sent.
-// If it belongs to a job, that is not "", it is recorded there.
+// If it belongs to a job, that is not "", it is recorded there. What the chat
+// has got is recorded too, beyond the job, see Store.SentContent.
 func (b *Batch) FinishUpload(k UploadKey, job string, s Sent) {
 	b.add(op{kind: opFinishUpload, upload: k, job: Job{ID: job}, sent: s})
 }
@@ -78,7 +85,7 @@ func (w *writer) applyJob(o *op) error {
 			return err
 		}
 	}
-	for _, key := range keysUnder(w.txn, sentPrefix(o.job.ID)) {
+	for _, key := range slices.Concat(keysUnder(w.txn, sentPrefix(o.job.ID)), keysUnder(w.txn, forwardPrefix(o.job.ID))) {
 		if err := w.delete(key); err != nil {
 			return err
 		}

@@ -21,6 +21,9 @@ type Memory struct {
 	checksums map[Key]map[int]uint32
 	jobs      map[string]Job
 	sent      map[string]map[UploadKey]Sent // by job
+	contents  map[sentContent]Sent
+	sources   map[UploadKey]Sent
+	forwards  map[forwardOf]Forward
 }
 
 type waitID struct {
@@ -34,6 +37,8 @@ func NewMemory() *Memory {
 		downloads: make(map[Key]Download), done: make(map[Key]Done),
 		uploads: make(map[UploadKey]Upload), waits: make(map[waitID]Wait), limits: make(map[string]Limit),
 		checksums: make(map[Key]map[int]uint32), jobs: make(map[string]Job), sent: make(map[string]map[UploadKey]Sent),
+		contents: make(map[sentContent]Sent), sources: make(map[UploadKey]Sent),
+		forwards: make(map[forwardOf]Forward),
 	}
 }
 
@@ -85,8 +90,12 @@ func (m *Memory) applyLocked(o *op) error {
 	case opForgetJob:
 		delete(m.jobs, o.job.ID)
 		delete(m.sent, o.job.ID)
+		m.forgetForwardsLocked(o.job.ID)
 	case opForgetSent:
 		delete(m.sent, o.job.ID)
+		m.forgetForwardsLocked(o.job.ID)
+	case opForward:
+		m.forwards[forwardOf{o.job.ID, o.part}] = o.forward
 	}
 	return nil
 }
@@ -122,6 +131,7 @@ func (m *Memory) applyUploadLocked(o *op) error {
 		delete(m.uploads, o.upload)
 	case opFinishUpload:
 		delete(m.uploads, o.upload)
+		m.rememberLocked(o.upload, o.sent)
 		if id := o.job.ID; id != "" {
 			if m.sent[id] == nil {
 				m.sent[id] = make(map[UploadKey]Sent)

@@ -43,6 +43,10 @@ type Done struct {
 	// PartSize is that of the download, whose marks are kept as the checksums
 	// of the file. 0: none are kept, or the record is older than them.
 	PartSize int `json:"part_size,omitempty"`
+	// Within is the path of a file of which this one has become a piece, from
+	// Offset on, and which it lies in now; "": it lies at Path.
+	Within string `json:"within,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
 }
 
 // An Upload is what is known of an upload: enough to go on with it, and to
@@ -53,6 +57,8 @@ type Upload struct {
 	PartSize int    `json:"part_size"`
 	Big      bool   `json:"big"`
 	Source   Source `json:"source"`
+	// Length is how many bytes are sent of the source; 0: all.
+	Length int64 `json:"length,omitempty"`
 	// Started is when the first part was sent. The server forgets parts after
 	// some hours.
 	Started time.Time `json:"started"`

@@ -3,7 +3,6 @@ package telegram
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"sync"
@@ -252,22 +251,14 @@ func (c *Client) askFreeze(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := mtproto.Call(ctx, l, &api.HelpGetAppConfigRequest{})
+	fields, err := appConfig(ctx, l)
 	if err != nil {
 		return err
-	}
-	config, ok := answer.(*api.HelpAppConfig)
-	if !ok {
-		return fmt.Errorf("%w: %s", mtproto.ErrBadAnswer, answer.TypeName())
-	}
-	fields, ok := config.Config.(*api.JsonObject)
-	if !ok {
-		return fmt.Errorf("%w: no object", mtproto.ErrBadAnswer)
 	}
 	c.freeze.mu.Lock()
 	defer c.freeze.mu.Unlock()
 	c.freeze.known = true
-	for _, f := range fields.Value {
+	for _, f := range fields {
 		switch v := f.Value.(type) {
 		case *api.JsonNumber:
 			if f.Key == "freeze_until_date" && v.Value > 0 && v.Value < 1<<32 {

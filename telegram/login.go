@@ -126,7 +126,8 @@ func (s *Session) keepToken(token []byte) {
 	}
 }
 
-// impatient calls methods of a login: it waits out no flood.
+// impatient calls methods of a login, or others where the caller tells of floods
+// and waits by itself: it waits none out.
 type impatient struct{ c *Client }
 
 func (i impatient) Invoke(ctx context.Context, q tl.Object) (*mtproto.Response, error) {

@@ -331,6 +331,9 @@ func pick(page []*Message, ids []int) []*Message {
 // Any number of ids; each 100 take one call.
 // See core.telegram.org/api/file_references.
 func (c *Client) RefreshFiles(ctx context.Context, peer Peer, messageIDs []int) (map[int][]File, error) {
+	if peer == (Peer{}) {
+		return nil, ErrNoOrigin
+	}
 	files := make(map[int][]File, len(messageIDs))
 	for m, err := range c.Messages(ctx, peer, MessagesOptions{IDs: messageIDs}) {
 		if err != nil {

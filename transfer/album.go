@@ -211,6 +211,7 @@ func sendGroup(ctx context.Context, r *run, group []*entry, caption string, enti
 		case s.Sent:
 			records[u] = checkpoint.Sent{
 				Source: u.record.Source, Document: items[i].Media.ID, Message: s.MessageID, SHA256: u.record.Media.SHA256, At: time.Now().UTC(),
+				Path: u.path,
 			}
 			results[i] = u.result(records[u])
 		case errors.As(s.Err, &stale):
@@ -228,6 +229,9 @@ func sendGroup(ctx context.Context, r *run, group []*entry, caption string, enti
 		return results, errs
 	}
 	for i, u := range uploads {
+		if errs[i] == nil {
+			errs[i] = u.confirmParked(ctx, &results[i])
+		}
 		if errs[i] == nil {
 			errs[i] = r.tell(u, results[i])
 		}

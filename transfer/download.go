@@ -165,6 +165,11 @@ func (d *download) isComplete(done checkpoint.Done) bool {
 	if done.Path != d.path || done.Size != d.size {
 		return false
 	}
+	if done.Within != "" && checkPath(done.Within) == nil {
+		if fi, err := d.dir.fs.Lstat(done.Within); err == nil && fi.Mode().IsRegular() && fi.Size() >= done.Offset+done.Size {
+			return true
+		}
+	}
 	fi, err := d.dir.fs.Lstat(d.path)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == d.size
 }

@@ -122,6 +122,7 @@ type FileSkipped struct {
 	SHA256  string `json:"sha256"`
 	Chat    int64  `json:"chat,omitempty"`
 	Message int    `json:"message,omitempty"`
+	Reason  string `json:"reason,omitempty"` // of uploads: SkipSent, or as Upload.Skip says
 }
 
 // FileFailed says that a file was given up. What was fetched of it is kept.

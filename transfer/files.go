@@ -231,7 +231,7 @@ func (r *run) skipped(e *entry, res FileResult) {
 			}
 			r.o.Events(FileSkipped{
 				Header: header("file_skipped", time.Now()), ID: res.ID, Path: res.Path, Size: res.Size,
-				SHA256: hexSum(res.SHA256), Chat: res.Origin.Peer.MarkedID(), Message: res.message(),
+				SHA256: hexSum(res.SHA256), Chat: res.Origin.Peer.MarkedID(), Message: res.message(), Reason: res.Reason,
 			})
 			r.end(e)
 		})

@@ -111,9 +111,12 @@ func (u Upload) shapeAt(f io.ReaderAt, size int64) shape {
 	return s
 }
 
-// classOf is the class of an upload's file; "" also if it cannot be read, which
-// sending it will tell.
+// classOf is the class of an upload's file; "" also if it is not to be in an
+// album, or cannot be read, which sending it will tell.
 func classOf(u Upload) string {
+	if u.Alone || u.Skip != nil || u.Section != nil {
+		return ""
+	}
 	f, err := os.Open(u.Path)
 	if err != nil {
 		return ""
@@ -129,7 +132,7 @@ func classOf(u Upload) string {
 // shape looks at the source, once, and tells why it is not sent as what it is.
 func (u *upload) shape() shape {
 	if u.how == nil {
-		s := u.u.shapeAt(u.file, u.since.Size)
+		s := u.u.shapeAt(u.body, u.size)
 		u.how = &s
 		if s.note != "" {
 			u.note(s.note)

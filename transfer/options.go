@@ -211,9 +211,20 @@ type Upload struct {
 	// runs skip it. The checkpoint remembers that until it is told to forget
 	// the job. "": every run sends the file.
 	Job string
+	// Section, if not nil, is what is sent of the source; else all of it.
+	Section *Section
+	// Alone keeps it out of albums, as sections and what is skipped always are.
+	Alone bool
+	// Skip, if not nil, says that the file is there already and not sent again.
+	Skip *Skip
+	// Confirm has it proven, once the message is sent, that the server has the
+	// source's content: FileResult.Unconfirmed tells if that cannot be done.
+	Confirm bool
 	// Finished, if not nil, is called once the message is sent; see
 	// Download.Finished.
 	Finished func(FileResult) error
+
+	over func() // is called once when the upload is done or given up
 
 	album *album // set by Albums
 	place int    // in it

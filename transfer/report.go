@@ -3,6 +3,7 @@ package transfer
 import (
 	"time"
 
+	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/telegram"
 )
 
@@ -43,7 +44,13 @@ type FileResult struct {
 	SHA256       [32]byte // of the whole content
 	ResumedBytes int64    // that were there before this run
 	Skipped      bool     // it was complete before this run
-	Date         time.Time
+	Reason       string   // of uploads that were skipped: why
+	// Source identifies the content that an upload has sent.
+	Source checkpoint.Source
+	// Unconfirmed is why it is not proven that the server has the content of an
+	// upload with Confirm; nil if it is.
+	Unconfirmed error
+	Date        time.Time
 	// MessageID is the message that an upload became.
 	MessageID int
 	// Err is why the file failed; nil for one that is done.

@@ -44,8 +44,11 @@ type upload struct {
 	u    Upload
 	name string
 	key  checkpoint.UploadKey
+	path uint64 // of the source, if all of it is sent: its TargetOf
 
-	file  *os.File // set by open, like the following
+	file  *os.File    // set by open, like the following
+	body  io.ReaderAt // what is sent of it: size bytes from 0 on
+	size  int64
 	since checkpoint.Source
 	hash  *frontier
 	how   *shape // as what it is sent; nil before that is looked at
@@ -69,24 +72,30 @@ func newUpload(r *run, u Upload) job {
 	if err != nil {
 		path = u.Path
 	}
+	j := &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{Chat: u.To.MarkedID()}}
+	if u.completes() {
+		j.path = checkpoint.TargetOf(path)
+	}
+	if u.Section != nil {
+		path += u.Section.key()
+	}
 	if u.Job != "" { // each job sends a message of its own
 		path = u.Job + "\x00" + path
 	}
-	return &upload{run: r, u: u, name: name, key: checkpoint.UploadKey{
-		Source: checkpoint.TargetOf(path), Chat: u.To.MarkedID(),
-	}}
+	j.key.Source = checkpoint.TargetOf(path)
+	return j
 }
 
 func (u *upload) info() jobInfo {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	size := u.record.Source.Size
-	if u.record.FileID == 0 { // not open yet
+	size := u.u.length(u.record.Source.Size) // not u.size: open may be writing it
+	if u.record.FileID == 0 {                // not open yet
 		if fi, err := os.Stat(u.u.Path); err == nil {
-			size = fi.Size()
+			size = u.u.length(fi.Size())
 		}
 	}
-	return jobInfo{id: u.record.FileID, path: u.u.Path, size: size, dc: u.run.tg.HomeDC()}
+	return jobInfo{id: u.record.FileID, path: u.u.shown(), size: size, dc: u.run.tg.HomeDC()}
 }
 
 func (u *upload) route() scheduler.Route {
@@ -100,7 +109,7 @@ func (u *upload) route() scheduler.Route {
 func (u *upload) open(ctx context.Context) (opened, error) {
 	if u.file == nil {
 		missing := u.openSource()
-		if res, err := u.sentBefore(missing); err != nil || res != nil {
+		if res, err := u.sentBefore(ctx, missing); err != nil || res != nil {
 			return opened{done: res}, err
 		}
 		if err := u.load(); err != nil {
@@ -111,7 +120,7 @@ func (u *upload) open(ctx context.Context) (opened, error) {
 	defer u.mu.Unlock()
 	var o opened
 	if u.record.Media != nil { // all that is left is to send it
-		return opened{resumed: u.since.Size}, ctx.Err()
+		return opened{resumed: u.size}, ctx.Err()
 	}
 	for n := range u.count() {
 		length := u.length(n)
@@ -136,27 +145,38 @@ func (u *upload) openSource() error {
 	if err != nil {
 		return err
 	}
-	size := fi.Size()
+	size := u.u.length(fi.Size())
 	switch {
 	case !fi.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file", u.u.Path)
 	case size == 0:
 		return ErrEmpty
+	case u.u.Section != nil && u.u.Section.broken != nil:
+		return u.u.Section.broken
+	case u.u.Skip != nil: // nothing is sent, whatever its size
 	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
 		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
 	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
 	}
-	u.since = identify(fi)
-	u.hash = newFrontier(f, size, uploadPartSize)
+	u.since, u.size = identify(fi), size
+	if u.body, err = u.u.body(f, fi.Size()); err != nil {
+		return err
+	}
+	u.hash = newFrontier(u.body, size, uploadPartSize)
 	return nil
 }
 
 // sentBefore is the message that an earlier run of the job has sent of the same
 // content; nil if there is none. A source that could not be opened counts as
 // sent if it is gone: people clear away what they have sent.
-func (u *upload) sentBefore(openErr error) (*FileResult, error) {
+func (u *upload) sentBefore(ctx context.Context, openErr error) (*FileResult, error) {
 	gone := errors.Is(openErr, fs.ErrNotExist)
+	if s := u.u.Skip; s != nil && openErr == nil {
+		res := u.result(checkpoint.Sent{Source: u.since, Document: s.Document, Message: s.Message, SHA256: s.SHA256, Size: u.size})
+		res.Reason = s.Reason
+		return &res, u.confirm(ctx, &res, telegram.File{})
+	}
 	if u.u.Job == "" || openErr != nil && !gone {
 		return nil, openErr
 	}
@@ -165,13 +185,17 @@ func (u *upload) sentBefore(openErr error) (*FileResult, error) {
 		return nil, errors.Join(err, openErr)
 	}
 	res := u.result(s)
-	return &res, nil
+	res.Reason = SkipSent
+	if gone {
+		return &res, nil
+	}
+	return &res, u.confirm(ctx, &res, telegram.File{})
 }
 
 // result is the outcome of an upload whose message is sent.
 func (u *upload) result(s checkpoint.Sent) FileResult {
 	return FileResult{
-		ID: s.Document, Path: u.u.Path, Size: s.Source.Size, SHA256: s.SHA256, MessageID: s.Message, Date: s.At,
+		ID: s.Document, Path: u.u.shown(), Size: s.Length(), SHA256: s.SHA256, MessageID: s.Message, Date: s.At, Source: s.Source,
 		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message},
 	}
 }
@@ -183,7 +207,7 @@ func (u *upload) load() error {
 	if err != nil {
 		return err
 	}
-	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize
+	same := found && old.Source.Equal(u.since) && old.PartSize == uploadPartSize && old.Length == u.u.sectionSize(u.size)
 	fresh := same && time.Since(old.Started) < partsLife
 	// An earlier run may have had it in an album, or sent another kind.
 	ready := same && old.Media != nil && u.u.album != nil && old.Media.Photo == u.shape().photo
@@ -209,7 +233,7 @@ func (u *upload) restart() error {
 	u.mu.Lock()
 	u.record = checkpoint.Upload{
 		FileID: randomID(), RandomID: u.record.RandomID, PartSize: uploadPartSize,
-		Big: u.since.Size > smallUpload, Source: u.since, Started: time.Now().UTC(),
+		Big: u.size > smallUpload, Source: u.since, Length: u.u.sectionSize(u.size), Started: time.Now().UTC(),
 		Parts: make(map[int]bool),
 	}
 	record := u.record
@@ -232,11 +256,11 @@ func randomID() int64 {
 }
 
 func (u *upload) count() int {
-	return int((u.since.Size + uploadPartSize - 1) / uploadPartSize)
+	return int((u.size + uploadPartSize - 1) / uploadPartSize)
 }
 
 func (u *upload) length(n int) int {
-	return int(min(uploadPartSize, u.since.Size-int64(n)*uploadPartSize))
+	return int(min(uploadPartSize, u.size-int64(n)*uploadPartSize))
 }
 
 // unchanged fails with ErrChanged if the source is not what it was.
@@ -304,7 +328,7 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 // payload are the bytes of a part, read out of the source when it is sent.
 func (u *upload) payload(n int) mtproto.Payload {
 	return mtproto.Payload{Len: u.length(n), Read: func(b []byte) error {
-		_, err := u.file.ReadAt(b, int64(n)*uploadPartSize)
+		_, err := u.body.ReadAt(b, int64(n)*uploadPartSize)
 		return err
 	}}
 }
@@ -341,14 +365,22 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	if lost, more := u.lostParts(err); lost {
 		return FileResult{}, more
 	}
-	if err != nil && id == 0 && !errors.Is(err, telegram.ErrAlreadySent) {
-		return FileResult{}, err
+	if err != nil && id == 0 && (ctx.Err() != nil || !errors.Is(err, telegram.ErrAlreadySent)) {
+		return FileResult{}, err // cut short, it may be sent: the next run finds its message
 	}
-	record := checkpoint.Sent{Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC()}
+	record := checkpoint.Sent{
+		Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC(), Path: u.path, Size: u.u.sectionSize(u.size),
+	}
+	res := u.result(record)
+	if u.u.Section != nil && u.u.completes() {
+		record.SHA256, record.Size = u.u.Section.Whole, 0
+	}
 	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.FinishUpload(u.key, u.u.Job, record) }); err != nil {
 		return FileResult{}, err
 	}
-	res := u.result(record)
+	if err := u.confirm(ctx, &res, sent); err != nil {
+		return FileResult{}, err
+	}
 	return res, u.run.tell(u, res)
 }
 
@@ -367,7 +399,7 @@ func (u *upload) describe(ctx context.Context) (what telegram.Uploaded, sum [32]
 	thumb, err := u.preview(ctx)
 	return telegram.Uploaded{
 		InputFile: file, Name: u.name, MimeType: how.mime, Caption: u.u.Caption, Entities: u.u.Entities,
-		RandomID: u.record.RandomID, Size: u.since.Size, Send: u.u.Send,
+		RandomID: u.record.RandomID, Size: u.size, Send: u.u.Send,
 		Photo: how.photo, ForceFile: how.force, NoSound: how.noSound, Attributes: how.attributes, Thumb: thumb,
 	}, sum, err
 }
@@ -419,7 +451,7 @@ func (u *upload) inputFile() (api.InputFileClass, error) {
 		return &api.InputFileBig{ID: u.record.FileID, Parts: parts, Name: u.name}, nil
 	}
 	sum := md5.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(u.file, 0, u.since.Size)); err != nil {
+	if _, err := io.Copy(sum, io.NewSectionReader(u.body, 0, u.size)); err != nil {
 		return nil, err
 	}
 	return &api.InputFile{
@@ -438,6 +470,10 @@ func (u *upload) close() {
 	if u.file != nil {
 		_ = u.file.Close() // it was only read
 		u.file = nil
+	}
+	if u.u.over != nil {
+		u.u.over()
+		u.u.over = nil
 	}
 }
 

@@ -25,6 +25,11 @@ type Checkpoint interface {
 	Checksums(checkpoint.Key) (map[int]uint32, error)
 	Jobs() ([]checkpoint.Job, error)
 	Sent(job string, k checkpoint.UploadKey) (checkpoint.Sent, bool, error)
+	SentSource(k checkpoint.UploadKey) (checkpoint.Sent, bool, error)
+	SentContent(chat, size int64, sum [32]byte) (checkpoint.Sent, bool, error)
+	SentOfSize(chat, size int64) (bool, error)
+	SentMessages(chat int64) ([]int, error)
+	Forward(job string, n int) (checkpoint.Forward, bool, error)
 }
 
 // Run checks an implementation. open returns an empty checkpoint; reopen, if
@@ -40,6 +45,8 @@ func Run(t *testing.T, open func(*testing.T) Checkpoint, reopen func(*testing.T,
 	t.Run("Waits", func(t *testing.T) { testWaits(t, open(t), reopen) })
 	t.Run("Checksums", func(t *testing.T) { testChecksums(t, open(t), reopen) })
 	t.Run("Jobs", func(t *testing.T) { testJobs(t, open(t), reopen) })
+	t.Run("Existing", func(t *testing.T) { testExisting(t, open(t), reopen) })
+	t.Run("Forward", func(t *testing.T) { testForward(t, open(t), reopen) })
 	t.Run("Range", func(t *testing.T) { testRange(t, open(t)) })
 	t.Run("Random", func(t *testing.T) { testRandom(t, open(t), reopen) })
 }

@@ -92,7 +92,8 @@ func takesValue(flags []cli.Flag, a string) bool {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
 			_, isBool := f.(*cli.BoolFlag)
-			return !isBool
+			_, isOptional := f.(*cli.GenericFlag) // its value stands behind =
+			return !isBool && !isOptional
 		}
 	}
 	return false

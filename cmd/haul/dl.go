@@ -30,7 +30,8 @@ func dlJob() jobKind {
 				templateFlag("DIR"),
 				stringFlag("file", "", "also the messages that this `FILE` lists: an export of Telegram Desktop (result.json) or tdl", "f"),
 			}, selectionFlags()...),
-				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag())
+				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag(),
+				boolFlag("no-join", "leave files that were sent in pieces in pieces"))
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 && c.String("file") == "" {
@@ -49,9 +50,10 @@ func dlJob() jobKind {
 
 func dlCommand() *cli.Command {
 	return &cli.Command{
-		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "[LINK|CHAT...]", OnUsageError: usageError,
+		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "[LINK|CHAT|FILE_ID...]", OnUsageError: usageError,
 		Description: "A link to a message means its album, one to a topic all of it; flags say which files are meant. Files are\n" +
-			"called by the number of their message. Several chats have a folder each; comments have that of their group. --template says otherwise.\n\nExample:\n" +
+			"called by the number of their message. Several chats have a folder each; comments have that of their group. --template says otherwise.\n" +
+			"A file id of the Bot API is good for the bot that was given it, while its file reference lasts.\n\nExample:\n" +
 			"   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out\n" +
 			"   haul --datacenters dc.json dl @bigchannel -d out --from 30d --type video --min-size 50M --dry-run",
 		Flags:  dlJob().flags(),
@@ -78,6 +80,9 @@ type fetchList struct {
 	a       *account
 	pass    *selection.Pass
 	targets []target
+	ids     []idTarget
+	// measure finds out the size of a file of which it is not known; nil in a dry run.
+	measure func(context.Context, telegram.File) (telegram.File, error)
 	export  *exportFile // nil: none
 	folders bool        // one for each chat
 	about   *subjects
@@ -132,16 +137,22 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	if err := j.begin(); err != nil {
 		return err
 	}
-	e := transfer.New(a.client, o)
+	e, pieces := transfer.New(a.client, o), new(joiner)
+	l.measure = e.Measure
 	l.place(c, e, root)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for f, err := range l.files(ctx) {
-			if !yield(transfer.Download{File: f.file, Dir: root, Path: f.path, ModTime: l.about.modTime(f.sent)}, err) {
+			d := transfer.Download{File: f.file, Dir: root, Path: f.path, ModTime: l.about.modTime(f.sent)}
+			if pieces.note(&d); !yield(d, err) {
 				return
 			}
 		}
 		tellProtected(show, l.pass)
 	})
+	if err == nil && !c.Bool("no-join") {
+		l.missed = append(l.missed, pieces.join(ctx, e, show)...)
+		err = ctx.Err()
+	}
 	show.end()
 	sayProtected(c, l.pass)
 	report.Failed = append(report.Failed, l.missed...)
@@ -185,6 +196,14 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 		return nil, err
 	}
 	for _, arg := range j.args {
+		if telegram.IsFileID(arg) {
+			file, err := telegram.ParseFileID(arg)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", idName(arg), err)
+			}
+			l.ids = append(l.ids, idTarget{arg, file})
+			continue
+		}
 		link, err := telegram.ParseChat(arg)
 		if err != nil {
 			return nil, err
@@ -256,6 +275,9 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 				}
 			}
 			return true
+		}
+		if !l.fileIDs(ctx, yield) {
+			return
 		}
 		for _, t := range l.targets {
 			if !l.pass.Full() && !list(t.arg, l.messages(ctx, t)) {

@@ -67,14 +67,14 @@ func dryRun(c *cli.Context, pass *selection.Pass, files iter.Seq2[found, error],
 			done.BytesThere += f.file.Size
 		} else {
 			done.Files++
-			done.Bytes += f.file.Size
+			done.Bytes += max(0, f.file.Size)
 		}
 		o := f.file.Origin
 		switch {
 		case c.Bool("json"):
 			err = lines.Encode(wouldFetch{now("would_fetch"), o.Peer.MarkedID(), o.MessageID, f.sent, f.file.ID, string(f.file.Kind), f.file.Size, f.path, is})
 		case !c.Bool("quiet"):
-			_, err = fmt.Fprintf(c.App.Writer, dryRow, fmt.Sprint(o.MessageID), f.sent.Local().Format("2006-01-02 15:04"), f.file.Kind, size(f.file.Size), is, f.path)
+			_, err = fmt.Fprintf(c.App.Writer, dryRow, fmt.Sprint(o.MessageID), f.sent.Local().Format("2006-01-02 15:04"), f.file.Kind, sizeText(f.file.Size), is, f.path)
 		}
 		if err != nil {
 			return err
@@ -106,4 +106,12 @@ func onDisk(dir string) func(found) string {
 		}
 		return fileNew
 	}
+}
+
+// sizeText is a size for people, who are told too if it is not known.
+func sizeText(n int64) string {
+	if n < 0 {
+		return "?"
+	}
+	return size(n)
 }

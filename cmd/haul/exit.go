@@ -84,6 +84,7 @@ func explain(err error) (code int, hint string) {
 		target *transfer.TargetError
 		barred *telegram.AccountError
 	)
+	kept := (*sourcesKept)(nil)
 	switch {
 	case err == nil:
 		return exitDone, ""
@@ -97,6 +98,8 @@ func explain(err error) (code int, hint string) {
 		return exitUsage, "haul help COMMAND shows the flags and an example"
 	case errors.As(err, &some):
 		return exitSomeFailed, some.hint()
+	case errors.As(err, &kept):
+		return exitSomeFailed, "their messages are sent; haul resume looks once more, and deletes what is proven then"
 	case errors.As(err, &locked):
 		return exitLocked, fmt.Sprintf("wait for process %d to end, or use another account with -n", locked.PID)
 	case errors.As(err, &space):

@@ -38,7 +38,7 @@ type jobKind struct {
 	run     func(ctx context.Context, c *cli.Context, a *account, j *job) error
 }
 
-func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob()} }
+func jobKinds() []jobKind { return []jobKind{archiveJob(), dlJob(), upJob(), forwardJob()} }
 
 // flags are those of the command.
 func (k jobKind) flags() []cli.Flag { return append(k.what(), k.how()...) }
@@ -203,7 +203,7 @@ func normalFlag(command, name, value string) string {
 	switch {
 	case name == "dir", name == "file":
 		return absolute(value)
-	case command == "up" && (name == "to" || name == "send-as"):
+	case (command == "up" || command == "forward") && name == "to", command == "up" && name == "send-as":
 		return normalChat(value)
 	default:
 		return value
@@ -233,6 +233,9 @@ func normalChat(chat string) string {
 
 // normalTarget is a chat, or a link to messages, likewise.
 func normalTarget(target string) string {
+	if telegram.IsFileID(target) {
+		return target
+	}
 	l, err := telegram.ParseChat(target)
 	if err != nil || l.Message == 0 {
 		return normalChat(target)
@@ -338,7 +341,7 @@ func jobState(err error) (state, reason string) {
 		return jobDone, ""
 	case errors.Is(err, context.Canceled):
 		return jobInterrupted, ""
-	case errors.As(err, &some):
+	case errors.As(err, &some), errors.As(err, new(*sourcesKept)):
 		return jobFailed, err.Error()
 	case errors.As(err, &wait):
 		return jobWaiting, text(err)

@@ -17,7 +17,7 @@ import (
 func jobsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "jobs", Usage: "list unfinished work", OnUsageError: usageError,
-		Description: "Each archive, dl and up that has left something undone, with the reason. haul resume goes on with\n" +
+		Description: "Each archive, dl, up and forward that has left something undone, with the reason. haul resume goes on with\n" +
 			"them; haul jobs rm JOB gives one up. What was fetched stays.\n\nExample:\n   haul jobs\n   haul jobs rm k3f7",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "also those of the last 30 days that are done", EnvVars: []string{"HAUL_JOBS_ALL"}}},
 		Action: func(c *cli.Context) error {

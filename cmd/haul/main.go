@@ -49,8 +49,8 @@ func newApp() *cli.App {
 		HideVersion: true,
 		Flags:       globalFlags(),
 		Commands: []*cli.Command{
-			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), chatsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(),
-			jobsCommand(), resumeCommand(), verifyCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
+			demoCommand(), loginCommand(), logoutCommand(), whoamiCommand(), accountsCommand(), chatsCommand(), lsCommand(), archiveCommand(), dlCommand(), upCommand(), forwardCommand(),
+			jobsCommand(), resumeCommand(), verifyCommand(), joinCommand(), galleryCommand(), doctorCommand(), simCommand(), completionCommand(), completeCommand(), manCommand(),
 			versionCommand(),
 		},
 		Before:         applyConfig,

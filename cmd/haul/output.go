@@ -14,6 +14,7 @@ import (
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
 	"github.com/tghaul/haul/transfer/archive/follow"
+	"github.com/tghaul/haul/transfer/forward"
 )
 
 // A display shows the events of a run: as JSON, as bars, or as plain lines.
@@ -131,7 +132,7 @@ func (d *plainDisplay) close() {}
 // isTrouble says whether an event is worth a line even to who wants quiet.
 func isTrouble(e transfer.Event) bool {
 	switch e.(type) {
-	case transfer.FileFailed, transfer.Paused, archive.FileWrong, archive.LineBad, follow.WatchTrouble, follow.WatchLost, follow.HistoryGap:
+	case transfer.FileFailed, sourceKept, joinFailed, transfer.Paused, archive.FileWrong, archive.LineBad, follow.WatchTrouble, follow.WatchLost, follow.HistoryGap:
 		return true
 	default:
 		return false
@@ -148,6 +149,12 @@ func wordsOf(e transfer.Event) string {
 		return verifyLine(e)
 	case transfer.FileNote:
 		return fmt.Sprintf("note: %s %s", e.Path, e.Text)
+	case fileSplit, sourceKept:
+		return sendingLine(e)
+	case forward.Forwarded:
+		return forwardedLine(e)
+	case joined, notJoined, joinFailed:
+		return joiningLine(e)
 	case transfer.FileDone:
 		if e.ResumedBytes > 0 {
 			return fmt.Sprintf("%s  %s (%s were there)", e.Path, size(e.Size), size(e.ResumedBytes))

@@ -52,7 +52,7 @@ func parseSelection(c *cli.Context, now time.Time) (*selection.Selection, error)
 		}
 	}
 	read("from", func(text string) (err error) { s.From, err = selection.ParseBound(text, selection.First, now); return })
-	read("to", func(text string) (err error) { s.To, err = selection.ParseBound(text, selection.Last, now); return })
+	read(rangeEnd(c), func(text string) (err error) { s.To, err = selection.ParseBound(text, selection.Last, now); return })
 	read("type", func(text string) (err error) { s.Kinds, err = selection.ParseKinds(text); return })
 	read("include", func(text string) (err error) { s.Include, err = selection.ParseGlobs(text); return })
 	read("exclude", func(text string) (err error) { s.Exclude, err = selection.ParseGlobs(text); return })

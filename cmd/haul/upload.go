@@ -21,11 +21,15 @@ func upJob() jobKind {
 			return append([]cli.Flag{
 				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},
 				stringFlag("caption", "", "caption of each message, or a template of it: {{.Dir}} {{.Name}} (see below)"),
+				skipFlag(), splitFlag(), deleteSourceFlag(),
 			}, messageFlags()...)
 		},
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
+			}
+			if _, err := parseSending(c); err != nil {
+				return err
 			}
 			_, err := parseMessages(c, time.Now())
 			return err
@@ -49,7 +53,9 @@ func upCommand() *cli.Command {
 			"   .Dir    papers/2025\n   .Size   in bytes; {{size .Size}} is for people\n   .Date   of the last change: {{.Date.Format \"2006-01-02\"}}\n\n" +
 			"--parse-mode markdown knows **bold** __italic__ ~~strikethrough~~ ||spoiler|| \x60code\x60 [text](URL) and blocks of code between\n" +
 			"lines of \x60\x60\x60; a backslash makes the next character text. --parse-mode html knows <b> <i> <u> <s> <code> <pre> <blockquote>\n" +
-			"<tg-spoiler> <a href=\"URL\">. What {{ }} puts in is text, whatever is in it.\n\nExample:\n" +
+			"<tg-spoiler> <a href=\"URL\">. What {{ }} puts in is text, whatever is in it.\n\n" +
+			"Files larger than the account may send go in pieces, NAME.001 and so on, and a manifest; haul dl and haul join make\n" +
+			"them one file again. --delete-source reads each file once more, to compare it with the server's hashes.\n\nExample:\n" +
 			"   haul --datacenters dc.json up report.pdf --to @bigchannel --caption \"The report\"\n" +
 			"   haul --datacenters dc.json up papers --to @bigchannel --caption \"{{.Dir}}\"",
 		Flags:  upJob().flags(),
@@ -75,22 +81,36 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 		return err
 	}
 	defer show.close()
-	e, err := engine(c, a, j.watch(show))
+	o, err := engineOptions(c, a)
 	if err != nil {
 		return err
 	}
+	if o.MaxUploadParts, err = a.client.UploadParts(ctx); err != nil {
+		return err
+	}
+	o.Events = j.watch(show)
+	e := transfer.New(a.client, o)
 	if err := j.begin(); err != nil {
 		return err
 	}
+	out, err := newSending(ctx, c, a, e, peer, show)
+	if err != nil {
+		return err
+	}
+	defer out.close()
 	var left leftOut
-	report, err := e.Upload(ctx, plan.grouped(func(yield func(transfer.Upload, error) bool) {
+	report, err := e.Upload(ctx, out.split(plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {
 			u := transfer.Upload{Path: s.path, To: peer, Job: j.record.ID}
-			if err := plan.prepare(s, &u); !yield(u, err) || err != nil {
+			err := plan.prepare(s, &u)
+			if err == nil {
+				err = out.prepare(ctx, s, &u)
+			}
+			if !yield(u, err) || err != nil {
 				return
 			}
 		}
-	}))
+	})))
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {
 		for _, f := range report.Done {
@@ -103,7 +123,8 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if !c.Bool("quiet") {
 		plan.thumbs.say(c.App.ErrWriter)
 	}
-	return outcome(c, j, show, report, err)
+	out.say(c)
+	return out.outcome(outcome(c, j, show, report, err))
 }
 
 // messageName is the link of a message, if it has one.

@@ -55,6 +55,7 @@ type Config struct {
 	CodeLifetime      Duration        `json:"code_lifetime"`  // of login codes; 5m if 0
 	CodeTimeout       Duration        `json:"code_timeout"`   // until a code may be asked for again; 60s if 0
 	CodesPerDay       int             `json:"codes_per_day"`  // for one phone; 20 if 0
+	UploadParts       int             `json:"upload_parts"`   // of one upload, at most, twice as many with Premium; 4000 if 0
 	// LoginTokenLifetime is how long a QR code can be scanned; 30s if 0.
 	LoginTokenLifetime Duration `json:"login_token_lifetime"`
 	// TakeoutLifetime is how long an export session holds; 0: until it is finished.
@@ -182,6 +183,7 @@ func (c Config) withDefaults() Config {
 	c.CodeLifetime = cmp.Or(c.CodeLifetime, Duration(5*time.Minute))
 	c.CodeTimeout = cmp.Or(c.CodeTimeout, Duration(time.Minute))
 	c.CodesPerDay = cmp.Or(c.CodesPerDay, 20)
+	c.UploadParts = cmp.Or(c.UploadParts, maxParts)
 	c.LoginTokenLifetime = cmp.Or(c.LoginTokenLifetime, Duration(30*time.Second))
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
@@ -280,6 +282,9 @@ func (c *Config) check() error {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
+	}
+	if c.UploadParts < 0 {
+		return fmt.Errorf("%w: upload_parts is %d", ErrConfig, c.UploadParts)
 	}
 	if c.CodesPerDay < 0 {
 		return fmt.Errorf("%w: codes_per_day is %d", ErrConfig, c.CodesPerDay)

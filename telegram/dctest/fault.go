@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tghaul/haul/telegram/dctest/flood"
@@ -19,6 +20,9 @@ type Fault struct {
 	//	references_expired      all references to all files expire now
 	//	file_migrate            the file moves to another DC; messages go on naming the old one
 	//	gone                    the message of the file is deleted, and references expire
+	//	hash_lie                one of the hashes in the answer of upload.getFileHashes is wrong
+	//	no_hashes               upload.getFileHashes states no hashes
+	//	cut_upload              a send call that is given an upload makes a file of it that lacks its last bytes
 	//	short_part              the answer of upload.getFile lacks its last bytes
 	//	reset                   the connection is reset and the request lost
 	//	cut_answer              the answer breaks off in the middle: the connection is reset, the request was executed
@@ -41,7 +45,7 @@ type Fault struct {
 
 // Kinds of faults: those that strike calls, and those that strike packets.
 var (
-	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "signed_out", "frozen", "takeout_ended", "guest_revoked", "move"}
+	callFaults = []string{"flood_wait", "error", "file_reference_expired", "references_expired", "file_migrate", "gone", "short_part", "hash_lie", "no_hashes", "cut_upload", "signed_out", "frozen", "takeout_ended", "guest_revoked", "move"}
 	wireFaults = []string{"reset", "cut_answer", "bad_salt", "transport_error"}
 	// fileFaults only make sense for a request that names a file.
 	fileFaults = []string{"file_reference_expired", "references_expired", "file_migrate", "gone", "short_part"}
@@ -66,6 +70,10 @@ func (f *Fault) check() error {
 		return fmt.Errorf("seconds is %d", f.Seconds)
 	case slices.Contains(fileFaults, f.Kind) && !flood.Covers(f.Method, "upload.getFile"):
 		return fmt.Errorf("%s concerns upload.getFile, not %s", f.Kind, f.Method)
+	case (f.Kind == "hash_lie" || f.Kind == "no_hashes") && !flood.Covers(f.Method, "upload.getFileHashes"):
+		return fmt.Errorf("%s concerns upload.getFileHashes, not %s", f.Kind, f.Method)
+	case f.Kind == "cut_upload" && !strings.HasPrefix(f.Method, "messages."):
+		return fmt.Errorf("cut_upload concerns messages.sendMedia or messages.uploadMedia, not %s", f.Method)
 	}
 	return nil
 }

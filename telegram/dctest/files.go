@@ -214,10 +214,18 @@ func (r *request) getFileHashes(q *api.UploadGetFileHashesRequest) (tl.Object, e
 	if q.Offset < 0 {
 		return nil, refuse(400, "OFFSET_INVALID")
 	}
+	data := f.data
 	if f.thumb != nil {
-		return hashesFrom(f.thumb, q.Offset), nil
+		data = f.thumb
 	}
-	return hashesFrom(f.data, q.Offset), nil
+	list := hashesFrom(data, q.Offset)
+	switch {
+	case r.strike == "no_hashes":
+		return hashes{}, nil
+	case r.strike == "hash_lie" && len(list) > 0:
+		list[len(list)/2].Hash[7] ^= 1
+	}
+	return list, nil
 }
 
 // CDN: the token names file and account, and cannot be made up; the key never

@@ -440,6 +440,8 @@ func (r *request) dispatchMessages(q tl.Object) (tl.Object, error) {
 		return r.sendMultiMedia(q)
 	case *api.MessagesSendMessageRequest:
 		return r.sendMessage(q)
+	case *api.MessagesForwardMessagesRequest:
+		return r.forwardMessages(q)
 	default:
 		return nil, unknownMethod(q.TypeID())
 	}

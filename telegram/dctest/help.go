@@ -57,8 +57,8 @@ func (r *request) appConfig(q *api.HelpGetAppConfigRequest) tl.Object {
 		key   string
 		value int
 	}{
-		{"upload_max_fileparts_default", maxParts},
-		{"upload_max_fileparts_premium", maxPartsPremium},
+		{"upload_max_fileparts_default", r.c.cfg.UploadParts},
+		{"upload_max_fileparts_premium", 2 * r.c.cfg.UploadParts},
 		{"small_queue_max_active_operations_count", 5},
 		{"large_queue_max_active_operations_count", 2},
 		{"caption_length_limit_default", maxCaption},

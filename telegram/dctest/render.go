@@ -48,6 +48,9 @@ func (r *request) renderMessage(ch *chat, id int, m *worldMessage) api.MessageCl
 		out.Views = tl.Some(int32(100 + id%900))
 	}
 	ch.thread(m, out)
+	if m.forwarded != nil {
+		out.FwdFrom = m.forwarded.header()
+	}
 	if !m.edited.IsZero() {
 		out.EditDate = tl.Some(int32(m.edited.Unix()))
 	}

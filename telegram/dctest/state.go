@@ -85,16 +85,17 @@ type stateUpload struct {
 }
 
 type stateMessage struct {
-	Date       time.Time `json:"date"`
-	Text       string    `json:"text"`
-	File       int64     `json:"file,omitempty"`
-	Grouped    int64     `json:"grouped,omitempty"`
-	From       int64     `json:"from"`
-	NoForwards bool      `json:"noforwards,omitempty"`
-	Entities   []byte    `json:"entities,omitempty"` // TL
-	Silent     bool      `json:"silent,omitempty"`
-	Reply      int       `json:"reply,omitempty"`
-	Topic      int       `json:"topic,omitempty"`
+	Date       time.Time  `json:"date"`
+	Text       string     `json:"text"`
+	File       int64      `json:"file,omitempty"`
+	Grouped    int64      `json:"grouped,omitempty"`
+	From       int64      `json:"from"`
+	NoForwards bool       `json:"noforwards,omitempty"`
+	Entities   []byte     `json:"entities,omitempty"` // TL
+	Silent     bool       `json:"silent,omitempty"`
+	Reply      int        `json:"reply,omitempty"`
+	Topic      int        `json:"topic,omitempty"`
+	Forwarded  *forwarded `json:"forwarded,omitempty"`
 }
 
 func (c *Cluster) statePath(name string) string { return filepath.Join(c.cfg.StateDir, name) }
@@ -214,7 +215,7 @@ func (c *Cluster) sentMessage(m stateMessage) (*worldMessage, error) {
 		return nil, err
 	}
 	msg := &worldMessage{date: m.Date, text: m.Text, grouped: m.Grouped, from: m.From, noForwards: m.NoForwards, entities: entities}
-	msg.silent, msg.reply, msg.topic = m.Silent, m.Reply, m.Topic
+	msg.silent, msg.reply, msg.topic, msg.forwarded = m.Silent, m.Reply, m.Topic, m.Forwarded
 	if m.File != 0 {
 		msg.file = c.world.file(m.File)
 	}
@@ -302,6 +303,7 @@ func sentState(ch *chat) (list []stateMessage) {
 		}
 		sm := stateMessage{Date: m.date, Text: m.text, Grouped: m.grouped, From: m.from, NoForwards: m.noForwards, Entities: e.Bytes()}
 		sm.Silent, sm.Reply, sm.Topic = m.silent, m.reply, m.topic
+		sm.Forwarded = m.forwarded
 		if m.file != nil {
 			sm.File = m.file.id
 		}

@@ -121,6 +121,7 @@ type worldMessage struct {
 	post       int       // of a discussion group: the post that this is a copy of
 	edited     time.Time // zero: never
 	entities   []api.MessageEntityClass
+	forwarded  *forwarded // nil: written here
 	silent     bool
 	reply      int // message that it answers; 0: none
 	topic      int // of a forum that a client has sent it to; 0: General

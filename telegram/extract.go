@@ -100,6 +100,7 @@ func (e *extractor) photo(photo api.PhotoClass, ttl bool) {
 		ID: p.ID, AccessHash: p.AccessHash, FileReference: bytes.Clone(p.FileReference),
 		Thumb: best.kind, Kind: KindPhoto, Size: best.size, DC: int(p.DCID),
 		MimeType: "image/jpeg", Date: unixTime(p.Date), W: best.w, H: best.h, NoForwards: ttl,
+		Small: thumbOf(p.Sizes, best.kind, maxThumbSide),
 	})
 }
 
@@ -143,11 +144,15 @@ func (e *extractor) document(document api.DocumentClass, ttl bool) {
 		return
 	}
 	a := attributesOf(d)
+	var small Thumbnail
+	if !a.sticker { // theirs are of other formats, and hardly smaller
+		small = thumbOf(d.Thumbs, "", 0)
+	}
 	e.files = append(e.files, File{
 		ID: d.ID, AccessHash: d.AccessHash, FileReference: bytes.Clone(d.FileReference),
 		Kind: a.kind(), Size: d.Size, DC: int(d.DCID),
 		Name: a.name, MimeType: d.MimeType, Date: unixTime(d.Date),
-		W: a.w, H: a.h, Duration: a.duration, NoForwards: ttl,
+		W: a.w, H: a.h, Duration: a.duration, NoForwards: ttl, Small: small,
 	})
 }
 

@@ -44,8 +44,12 @@ type File struct {
 	// NoForwards says that the content is protected or self-destructing: it
 	// must not be saved.
 	NoForwards bool
-	W, H       int           // pixels, 0 if unknown
-	Duration   time.Duration // of audio and video, 0 if unknown
+	// Small is what can be fetched of the file as a small picture; see ThumbFile.
+	Small Thumbnail
+	// IsThumb says that this is not the file itself but its thumbnail.
+	IsThumb  bool
+	W, H     int           // pixels, 0 if unknown
+	Duration time.Duration // of audio and video, 0 if unknown
 	// Err is why the file cannot be fetched although the message has it: what
 	// the server says of it makes no sense. Wraps ErrBadFile.
 	Err error

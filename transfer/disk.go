@@ -33,6 +33,8 @@ type fileSystem interface {
 	// Rename renames within one folder, in place of a file that has the name.
 	Rename(from, to string) error
 	Remove(name string) error
+	// SetTime sets the time of a file's last change.
+	SetTime(name string, at time.Time) error
 	// SyncDir makes the entries of one folder durable, not those above it.
 	SyncDir(name string) error
 	// Name is where the folder is, for people.
@@ -64,7 +66,10 @@ func (r rootFS) SameFile(a, b fs.FileInfo) bool         { return os.SameFile(a, 
 func (r rootFS) RenameNew(from, to string) error        { return renameNew(r.root, from, to) }
 func (r rootFS) Rename(from, to string) error           { return r.root.Rename(from, to) }
 func (r rootFS) Remove(name string) error               { return r.root.Remove(name) }
-func (r rootFS) Name() string                           { return r.root.Name() }
+func (r rootFS) SetTime(name string, at time.Time) error {
+	return r.root.Chtimes(name, time.Time{}, at)
+}
+func (r rootFS) Name() string { return r.root.Name() }
 
 func (r rootFS) OpenFile(name string, flag int) (file, error) {
 	f, err := r.root.OpenFile(name, flag, 0o644)

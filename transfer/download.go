@@ -69,6 +69,9 @@ func keyFor(d Download, what string) checkpoint.Key {
 	if err != nil {
 		dir = d.Dir.Name()
 	}
+	if d.File.IsThumb {
+		what += "\x00thumb"
+	}
 	return checkpoint.Key{
 		Target: checkpoint.TargetOf(dir + what), Chat: d.File.Origin.Peer.MarkedID(),
 		Message: d.File.Origin.MessageID, Document: d.File.ID,
@@ -151,6 +154,9 @@ func (d *download) open(ctx context.Context) (opened, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return opened{}, err
 	}
+	if o, err := d.openLocal(ctx); err != nil || o.done != nil {
+		return o, err
+	}
 	return d.openPart(ctx, record, known)
 }
 
@@ -192,6 +198,7 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 		return opened{}, checkTarget(d.dir.fs, err)
 	}
 	d.sink = s
+	s.modTime = d.d.ModTime
 	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
 	d.hash = newFrontier(s.file, d.size, d.partSize)
 	if !known || len(record.Parts) == 0 {

@@ -15,7 +15,10 @@ func (r *run) add(j job) {
 	info := j.info()
 	r.filesKnown++
 	r.bytesKnown += info.size
-	r.enqueue(&entry{job: j, counted: info.size, listed: time.Now()}, r.o.Order.priority(info.size))
+	e := &entry{job: j, counted: info.size, listed: time.Now()}
+	if r.isFirst(e) {
+		r.enqueue(e, r.o.Order.priority(info.size))
+	}
 }
 
 func (r *run) enqueue(e *entry, priority int64) {
@@ -269,6 +272,7 @@ func (r *run) leave(e *entry) {
 func (r *run) end(e *entry) {
 	r.leave(e)
 	e.over = true
+	r.nextSame(e)
 	<-r.admits
 	e.users++
 	r.unuse(e)

@@ -3,20 +3,24 @@ package transfer
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 )
 
 // maxName is the greatest length of a name in bytes. It leaves room for a
 // suffix and ".part" below the 255 bytes that file systems take.
 const maxName = 200
+
+// Suffixes that no file of a stranger ever has, upper or lower case: what haul
+// itself puts beside a file is called like that with one of them added. Each is
+// at most 10 bytes, so that names stay below 255.
+const (
+	ThumbSuffix   = ".thumb.jpg" // its thumbnail
+	SidecarSuffix = ".haul.json" // what is known of it
+)
 
 // Marks that follow a '%' and are no hexadecimal digits.
 const (
@@ -33,13 +37,17 @@ const (
 // where it could be mistaken for that. So ordinary names stay as they are, and
 // different names stay different. UnescapeName is the way back, except for
 // names that had to be cut, which contain a hash of the whole.
-func SafeName(remote string) string {
+func SafeName(remote string) string { return safeName(remote, maxName, reserved) }
+
+// safeName is SafeName with a bound of its own, at least 65 bytes. Names that
+// begin as refuse says are not given.
+func safeName(remote string, limit int, refuse func(string) bool) string {
 	if remote == "" {
 		return markEmpty
 	}
-	name := escape(remote)
-	if len(name) > maxName {
-		return cut(name, remote)
+	name := escape(remote, refuse)
+	if len(name) > limit {
+		return cut(name, remote, limit)
 	}
 	return name
 }
@@ -68,27 +76,42 @@ func UnescapeName(name string) (string, bool) {
 
 const hexDigits = "0123456789ABCDEF"
 
-func escape(s string) string {
+func escape(s string, refuse func(string) bool) string {
 	var b strings.Builder
+	before := rune(0)
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		first, last := i == 0, i+n == len(s)
 		switch {
+		case r == joiner && before > unicode.MaxASCII && beginsForeign(s[i+n:]):
+			b.WriteRune(r)
 		case r == utf8.RuneError && n == 1, // not UTF-8
 			forbidden(r),
 			r == '%' && looksEscaped(s[i+1:]),
 			(first || last) && (r == '.' || unicode.IsSpace(r)),
-			r == '.' && strings.EqualFold(s[i:], partSuffix),
-			first && reserved(s):
+			r == '.' && isOwnSuffix(s[i:]),
+			first && refuse(s):
 			for _, c := range []byte(s[i : i+n]) {
 				b.Write([]byte{'%', hexDigits[c>>4], hexDigits[c&15]})
 			}
 		default:
 			b.WriteString(s[i : i+n])
 		}
+		before = r
 		i += n
 	}
 	return b.String()
+}
+
+// joiner joins emoji, and letters of some scripts. Elsewhere it only hides, and
+// some file systems do not look at it.
+const joiner = '\u200d'
+
+// beginsForeign reports whether a text begins with something that is not ASCII.
+func beginsForeign(s string) bool { return s != "" && s[0] > unicode.MaxASCII }
+
+func isOwnSuffix(s string) bool {
+	return strings.EqualFold(s, partSuffix) || strings.EqualFold(s, ThumbSuffix) || strings.EqualFold(s, SidecarSuffix)
 }
 
 // forbidden reports characters that some system refuses, that cannot be seen,
@@ -97,8 +120,6 @@ func forbidden(r rune) bool {
 	switch r {
 	case '/', '\\', ':', '*', '?', '"', '<', '>', '|', unicode.ReplacementChar:
 		return true
-	case '\u200d': // joins emoji
-		return false
 	case '\u2028', '\u2029': // line and paragraph separators
 		return true
 	}
@@ -137,14 +158,14 @@ func reserved(s string) bool {
 
 // cut shortens a name that is too long: its beginning, a hash of all of it,
 // and the extension if that is a usual one.
-func cut(name, remote string) string {
+func cut(name, remote string, limit int) string {
 	ext := path.Ext(name)
 	if len(ext) > 16 || strings.Contains(ext, "%") {
 		ext = ""
 	}
 	sum := sha256.Sum256([]byte(remote))
 	tail := markCut + base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])[:13] + ext
-	head := name[:maxName-len(tail)]
+	head := name[:limit-len(tail)]
 	for len(head) > 0 && !utf8.ValidString(head) { // not in the middle of a character
 		head = head[:len(head)-1]
 	}
@@ -153,50 +174,4 @@ func cut(name, remote string) string {
 		head = head[:i]
 	}
 	return head + tail
-}
-
-// Names gives names that no two files of a folder share, not even on systems
-// that take upper and lower case, or different Unicode forms, for the same.
-// The zero value is ready to use. It is not safe for concurrent use.
-type Names struct {
-	taken map[string]bool // by fold
-}
-
-// Take returns a name for a file: SafeName of what it is called, with the
-// document's id added if that is taken, and a number if that is too.
-func (n *Names) Take(remote string, id int64) string {
-	name := SafeName(remote)
-	if n.Reserve(name) {
-		return name
-	}
-	ext := path.Ext(name)
-	if strings.Contains(ext, "%") {
-		ext = ""
-	}
-	stem := strings.TrimSuffix(name, ext)
-	with := stem + " (" + strconv.FormatUint(uint64(id), 10) + ")" + ext
-	for i := 2; !n.Reserve(with); i++ {
-		with = fmt.Sprintf("%s (%d-%d)%s", stem, uint64(id), i, ext)
-	}
-	return with
-}
-
-// Reserve takes a name, and reports false if it is taken already.
-func (n *Names) Reserve(name string) bool {
-	key := fold(name)
-	if n.taken[key] {
-		return false
-	}
-	if n.taken == nil {
-		n.taken = make(map[string]bool)
-	}
-	n.taken[key] = true
-	return true
-}
-
-// fold is the same for all names that some system takes for the same. It may
-// be the same for others too.
-func fold(name string) string {
-	name = strings.ToUpper(strings.ToLower(norm.NFKC.String(name)))
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name)))
 }

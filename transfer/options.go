@@ -144,10 +144,21 @@ type Download struct {
 	// not know it, it is proven to be the one wanted, or else the download fails
 	// with ErrExists. "": SafeName(File.Name).
 	Path string
+	// ModTime, if not zero, is what the file has for the time of its last change
+	// from the moment that it has its name. Nothing depends on it: content alone
+	// says whether a file is the right one.
+	ModTime time.Time
 	// SHA256 is what an earlier run has found the content to have, if that is
 	// known from elsewhere than the checkpoint; else zero. A file of that hash
 	// under its final name is complete.
 	SHA256 [32]byte
+	// Same tells the content, if other downloads of the run may have the same;
+	// "": none has. Of those only one at a time is under way, so that Local can
+	// find what the others have fetched.
+	Same string
+	// Local, if not nil, is asked before anything is fetched whether the file
+	// can be had from this computer, unless it is in its place already.
+	Local func(ctx context.Context) (Local, error)
 	// Repair, if not nil, makes good a file that was complete once and is
 	// damaged or missing now.
 	Repair *Repair
@@ -155,6 +166,15 @@ type Download struct {
 	// (or was so before: then Skipped is set), before FileDone is sent. Its
 	// error fails the file. It is called by one goroutine at a time.
 	Finished func(FileResult) error
+}
+
+// A Local says that a file need not be fetched.
+type Local struct {
+	Found  bool
+	SHA256 [32]byte
+	// Elsewhere says that the content stays where it lies and nothing has been
+	// put at Path; else a complete file, synced, has to be there now.
+	Elsewhere bool
 }
 
 // A Repair says what a file must be again. What is still good of the file is

@@ -273,6 +273,13 @@ func (d *download) renew(files []telegram.File) error {
 		if f.ID != d.file.ID || f.Kind != d.file.Kind {
 			continue
 		}
+		if d.file.IsThumb {
+			thumb, ok := f.ThumbFile()
+			if !ok {
+				return fmt.Errorf("%w: message %d has no thumbnail any more", ErrGone, d.file.Origin.MessageID)
+			}
+			f = thumb
+		}
 		switch {
 		case f.NoForwards:
 			return ErrProtected

@@ -217,6 +217,7 @@ func (s *sink) replace() error {
 	if fi, err := s.dir.fs.Lstat(s.name); err == nil && !fi.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s is no regular file", ErrExists, s.name)
 	}
+	s.date()
 	s.entry = newLink(s.dir)
 	return s.dir.fs.Rename(s.name+partSuffix, s.name)
 }

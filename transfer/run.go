@@ -97,6 +97,7 @@ type run struct {
 	files      map[scheduler.FileID]*entry
 	order      []*entry // started and not over, in order of start
 	attempts   map[scheduler.AttemptID]*attempt
+	same       map[string][]*entry // files of one content, by Download.Same: the first is under way, the others wait
 	nextID     scheduler.FileID
 	over       bool  // the list is complete
 	listErr    error // and ended with this

@@ -8,6 +8,7 @@ import (
 	"path"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // partSuffix ends the name of an unfinished file. SafeName never gives such a name.
@@ -21,11 +22,12 @@ var errPath = errors.New("transfer: path is not inside the destination")
 
 // A sink is the unfinished file of a download.
 type sink struct {
-	dir   folder // of the file
-	name  string // the final one, with slashes, from the root on
-	size  int64
-	file  file
-	entry link // of the file
+	dir     folder // of the file
+	name    string // the final one, with slashes, from the root on
+	size    int64
+	file    file
+	entry   link      // of the file
+	modTime time.Time // that the complete file gets; zero: none
 	// named says that the entry is durable.
 	named atomic.Bool
 	// onLost is told once, by the committer, that what was written is lost.
@@ -170,6 +172,7 @@ func (s *sink) publish() error {
 	if err := s.complete(); err != nil {
 		return err
 	}
+	s.date()
 	s.entry = newLink(s.dir)
 	err := s.dir.fs.RenameNew(s.name+partSuffix, s.name)
 	if errors.Is(err, fs.ErrExist) {
@@ -198,6 +201,15 @@ func (s *sink) complete() error {
 		return fmt.Errorf("%w: %s was replaced", ErrExists, part)
 	}
 	return nil
+}
+
+// date gives the unfinished file, to which nothing is written any more, its
+// time. That comes before the name, so that no complete file ever has another
+// one. Some file systems keep no such times: that fails no file.
+func (s *sink) date() {
+	if !s.modTime.IsZero() {
+		_ = s.dir.fs.SetTime(s.name+partSuffix, s.modTime)
+	}
 }
 
 // unpublish takes the final name back, since it could not be made durable.

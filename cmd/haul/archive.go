@@ -77,7 +77,7 @@ func archiveJob() jobKind {
 	return jobKind{
 		command: "archive",
 		what: func() []cli.Flag {
-			return append(append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d")}, selectionFlags()...),
+			return append(append([]cli.Flag{stringFlag("dir", ".", "archive into this `DIR`", "d"), templateFlag("the chat's folder")}, append(besideFlags(), selectionFlags()...)...),
 				boolFlag("comments", "also the comments on the posts of a channel, in the folder of their group"), dryRunFlag())
 		},
 		how: func() []cli.Flag {
@@ -95,6 +95,9 @@ func archiveJob() jobKind {
 func checkArchive(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return usagef("which chat? haul archive @name -d DIR")
+	}
+	if err := checkLayout(c); err != nil {
+		return err
 	}
 	s, err := parseSelection(c, time.Now())
 	switch {

@@ -23,6 +23,8 @@ type archiveFolders struct {
 	c    *cli.Context
 	dir  string
 	open map[int64]*archive.Archive // by marked id
+	// prepare is called with each that is opened.
+	prepare func(*archive.Archive)
 	// scratch takes the place of folders that are not there, in a dry run; ""
 	// if they are to be made.
 	scratch string
@@ -44,6 +46,7 @@ func (f *archiveFolders) of(p telegram.Peer) (*archive.Archive, error) {
 		return nil, err
 	}
 	f.open[p.MarkedID()] = a
+	f.prepare(a)
 	for _, list := range a.SetAside() {
 		_, _ = fmt.Fprintf(f.c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", p, list)
 	}
@@ -63,6 +66,8 @@ type archiveRun struct {
 	pass    *selection.Pass
 	peers   []telegram.Peer
 	folders *archiveFolders
+	about   *subjects
+	engine  *transfer.Engine // nil until it is made, and in a dry run
 }
 
 // newArchiveRun resolves what the command line names.
@@ -74,10 +79,15 @@ func newArchiveRun(ctx context.Context, c *cli.Context, a *account, j *job) (*ar
 	if s.Comments && a.client.IsBot() {
 		return nil, fmt.Errorf("--comments: %w", telegram.ErrUserOnly)
 	}
+	about, err := newSubjects(c, a, j)
+	if err != nil {
+		return nil, err
+	}
 	r := &archiveRun{
-		s: s, pass: selection.NewPass(s, a.client),
+		s: s, about: about, pass: selection.NewPass(s, a.client),
 		folders: &archiveFolders{c: c, dir: c.String("dir"), open: make(map[int64]*archive.Archive)},
 	}
+	r.folders.prepare = func(f *archive.Archive) { r.arrange(c, f) }
 	known := make(map[int64]bool)
 	for _, name := range j.args {
 		p, err := a.client.Resolve(ctx, name)
@@ -92,10 +102,24 @@ func newArchiveRun(ctx context.Context, c *cli.Context, a *account, j *job) (*ar
 	return r, findTopic(ctx, c, a, s, r.peers...)
 }
 
+// arrange has an archive lie on disk as the flags say.
+func (r *archiveRun) arrange(c *cli.Context, f *archive.Archive) {
+	if c.String("sidecar") != "" {
+		f.WriteSidecars()
+	}
+	f.Arrange(r.about.tmpl, func(file telegram.File) string {
+		if r.engine == nil {
+			return ""
+		}
+		return knownPaths(r.engine, transfer.Download{Dir: f.Root()})(file)
+	})
+}
+
 // chats opens the folders of the chats that are named.
 func (r *archiveRun) chats(c *cli.Context, a *account, o follow.Options) (chats []*follow.Chat, err error) {
 	o.Selection, o.Pass, o.Folder = r.s, r.pass, r.folders.of
 	o.Full, o.SinceLast = c.Bool("full"), c.Bool("since-last")
+	o.Downloads, o.Thumbs, o.Sidecars = r.about.downloads, r.about.thumbs, c.String("sidecar") != ""
 	for _, p := range r.peers {
 		folder, err := r.folders.of(p)
 		if err != nil {
@@ -120,10 +144,15 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	if err != nil {
 		return err
 	}
-	var e *transfer.Engine
+	if r.about.pool, err = openPool(ctx, c); err != nil {
+		return err
+	}
+	if r.about.pool != nil {
+		defer r.about.pool.Close() //nolint:errcheck // files are closed by themselves
+	}
 	var show *displays
 	chats, err := r.chats(c, a, follow.Options{
-		Room:   func(ctx context.Context, write func() error) error { return e.WhenRoom(ctx, write) },
+		Room:   func(ctx context.Context, write func() error) error { return r.engine.WhenRoom(ctx, write) },
 		Events: func(e transfer.Event) { show.event(e) },
 	})
 	if err != nil {
@@ -152,8 +181,8 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 			chat.FileEvent(e)
 		}
 	}
-	e = transfer.New(a.client, o)
-	report, err := e.Download(ctx, r.downloads(ctx, c, a, chats, show))
+	r.engine = transfer.New(a.client, o)
+	report, err := r.engine.Download(ctx, r.downloads(ctx, c, a, chats, show))
 	for _, chat := range chats {
 		err = errors.Join(err, chat.Finish())
 	}
@@ -218,5 +247,15 @@ func (r *archiveRun) plan(ctx context.Context, c *cli.Context, a *account) (err 
 				}
 			}
 		}
-	}, onDisk(c.String("dir")))
+	}, r.state(onDisk(c.String("dir"))))
+}
+
+// state says what is there of a file: also what the archive has elsewhere.
+func (r *archiveRun) state(onDisk func(found) string) func(found) string {
+	return func(f found) string {
+		if a := r.folders.open[f.file.Origin.Peer.MarkedID()]; a != nil && a.Has(f.file) {
+			return fileThere
+		}
+		return onDisk(f)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"path"
 	"strconv"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive"
+	"github.com/tghaul/haul/transfer/layout"
 )
 
 func dlJob() jobKind {
@@ -25,6 +27,7 @@ func dlJob() jobKind {
 		what: func() []cli.Flag {
 			return append(append([]cli.Flag{
 				stringFlag("dir", ".", "download into this `DIR`", "d"),
+				templateFlag("DIR"),
 				stringFlag("file", "", "also the messages that this `FILE` lists: an export of Telegram Desktop (result.json) or tdl", "f"),
 			}, selectionFlags()...),
 				boolFlag("comments", "also files in the comments on the posts of a channel"), searchFlag(), dryRunFlag(),
@@ -33,6 +36,9 @@ func dlJob() jobKind {
 		check: func(c *cli.Context) error {
 			if c.NArg() == 0 && c.String("file") == "" {
 				return usagef("which chat or message? haul dl https://t.me/name/123 -d DIR")
+			}
+			if _, err := parseTemplate(c); err != nil {
+				return err
 			}
 			_, err := parseSelection(c, time.Now())
 			return err
@@ -46,7 +52,7 @@ func dlCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dl", Aliases: []string{"download"}, Usage: "download the files of messages, or of whole chats", ArgsUsage: "[LINK|CHAT|FILE_ID...]", OnUsageError: usageError,
 		Description: "A link to a message means its album, one to a topic all of it; flags say which files are meant. Files are\n" +
-			"called by the number of their message. Several chats have a folder each; comments have that of their group.\n" +
+			"called by the number of their message. Several chats have a folder each; comments have that of their group. --template says otherwise.\n" +
 			"A file id of the Bot API is good for the bot that was given it, while its file reference lasts.\n\nExample:\n" +
 			"   haul --datacenters dc.json dl https://t.me/bigchannel/25 -d out\n" +
 			"   haul --datacenters dc.json dl @bigchannel -d out --from 30d --type video --min-size 50M --dry-run",
@@ -79,7 +85,9 @@ type fetchList struct {
 	measure func(context.Context, telegram.File) (telegram.File, error)
 	export  *exportFile // nil: none
 	folders bool        // one for each chat
-	maxSize int64       // of files that are meant; 0: any
+	about   *subjects
+	places  *layout.Places // by the template; nil: there is none
+	maxSize int64          // of files that are meant; 0: any
 	// missed are the messages that were named and have no file to fetch, with
 	// the reason.
 	missed []transfer.FileResult
@@ -92,7 +100,17 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	if err != nil {
 		return err
 	}
+	o, err := engineOptions(c, a)
+	if err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
+		if root, err := os.OpenRoot(c.String("dir")); err == nil {
+			defer root.Close() //nolint:errcheck // nothing is written through it
+			l.place(c, transfer.New(a.client, o), root)
+		} else {
+			l.place(c, nil, nil)
+		}
 		l.show = (&plainDisplay{out: c.App.ErrWriter}).event
 		if c.Bool("json") {
 			l.show = (&jsonDisplay{enc: json.NewEncoder(c.App.Writer)}).event
@@ -104,10 +122,6 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing is written through it
-	o, err := engineOptions(c, a)
-	if err != nil {
-		return err
-	}
 	finish, err := a.takeout(ctx, c, l.peers(), l.maxSize)
 	if err != nil {
 		return err
@@ -125,9 +139,10 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	}
 	e, pieces := transfer.New(a.client, o), new(joiner)
 	l.measure = e.Measure
+	l.place(c, e, root)
 	report, err := e.Download(ctx, func(yield func(transfer.Download, error) bool) {
 		for f, err := range l.files(ctx) {
-			d := transfer.Download{File: f.file, Dir: root, Path: f.path}
+			d := transfer.Download{File: f.file, Dir: root, Path: f.path, ModTime: l.about.modTime(f.sent)}
 			if pieces.note(&d); !yield(d, err) {
 				return
 			}
@@ -143,6 +158,19 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	report.Failed = append(report.Failed, l.missed...)
 	report.FilesFailed += len(l.missed)
 	return outcome(c, j, show, report, err)
+}
+
+// place has files placed as --template says. root is the folder, nil if there
+// is none yet.
+func (l *fetchList) place(c *cli.Context, e *transfer.Engine, root *os.Root) {
+	if l.about.tmpl == nil {
+		return
+	}
+	known := func(telegram.File) string { return "" }
+	if root != nil {
+		known = knownPaths(e, transfer.Download{Dir: root})
+	}
+	l.places = layout.NewPlaces(c.String("dir"), l.about.tmpl, known)
 }
 
 // plan is the result of a dry run.
@@ -164,6 +192,9 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 		return nil, fmt.Errorf("--comments: %w", telegram.ErrUserOnly)
 	}
 	l := &fetchList{a: a, maxSize: s.MaxSize, pass: selection.NewPass(s, a.client), show: func(transfer.Event) {}}
+	if l.about, err = newSubjects(c, a, j); err != nil {
+		return nil, err
+	}
 	for _, arg := range j.args {
 		if telegram.IsFileID(arg) {
 			file, err := telegram.ParseFileID(arg)
@@ -233,6 +264,11 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}
+					name, err := l.placed(ctx, m, &f, name)
+					if err != nil {
+						yield(found{}, err)
+						return false
+					}
 					if !yield(found{f, name, m.Date}, nil) {
 						return false
 					}
@@ -255,6 +291,24 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 			l.miss("comments on "+messageName(o.Peer, o.MessageID), telegram.ErrNoThread)
 		}
 	}
+}
+
+// placed is where a file goes: as the template says, or, if there is none, by
+// its name. A file for which the template fails, fails alone.
+func (l *fetchList) placed(ctx context.Context, m *telegram.Message, f *telegram.File, name string) (string, error) {
+	if l.places == nil {
+		return name, nil
+	}
+	subject, err := l.about.of(ctx, m, *f)
+	if err != nil {
+		return "", err
+	}
+	path, err := l.places.Path(subject)
+	if err != nil {
+		f.Err = err
+		return name, nil
+	}
+	return path, nil
 }
 
 // messages lists the messages of a target.

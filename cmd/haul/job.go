@@ -47,7 +47,8 @@ func (k jobKind) flags() []cli.Flag { return append(k.what(), k.how()...) }
 func tuningFlags() []cli.Flag { return append(transferFlags(), reportFlag()) }
 
 func fetchFlags() []cli.Flag {
-	return append(tuningFlags(), boolFlag("takeout", "read within a takeout session, which has lower flood limits (users only)"))
+	return append(tuningFlags(), boolFlag("no-mtime", "leave files the time at which they were fetched; else they have the date of their message"),
+		boolFlag("takeout", "read within a takeout session, which has lower flood limits (users only)"))
 }
 
 // action is what the command does.

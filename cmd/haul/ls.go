@@ -40,11 +40,12 @@ type listed struct {
 
 func lsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "ls", Usage: "list the media of a chat", ArgsUsage: "CHAT", OnUsageError: usageError,
-		Description: "Example:\n   haul --datacenters dc.json ls @bigchannel --type video --limit 10",
-		Flags:       append(selectionFlags(), searchFlag()),
+		Name: "ls", Usage: "list the media of a chat, or of an archive", ArgsUsage: "[CHAT]", OnUsageError: usageError,
+		Description: "Example:\n   haul --datacenters dc.json ls @bigchannel --type video --limit 10\n" +
+			"   haul ls --local out --type video --from 2024-01",
+		Flags: append(selectionFlags(), searchFlag(), localFlag()),
 		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
+			if c.NArg() != 1 && c.String("local") == "" {
 				return usagef("which chat? haul ls @name")
 			}
 			s, err := parseSelection(c, time.Now())
@@ -52,6 +53,9 @@ func lsCommand() *cli.Command {
 				return err
 			}
 			s.FilesOnly = true
+			if c.String("local") != "" {
+				return listLocal(c, s)
+			}
 			return withAccount(c, func(ctx context.Context, a *account) error {
 				pass := selection.NewPass(s, a.client)
 				peer, err := a.client.Resolve(ctx, c.Args().First())

@@ -106,6 +106,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "lines": lines, "firstjob": firstJob, "firstfile": firstFile, "photos": photos,
 			"foreign": writeForeign, "flip": flip, "append": appendText, "gone": gone, "guide": guide, "zero": zeroFile, "damage": spoil, "made": makeFile,
+			"dated": dated, "firstentry": firstEntry,
 		},
 		Condition: condition,
 	})

@@ -97,7 +97,7 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 		_, _ = fmt.Fprintf(c.App.Writer, "%d files repaired (%s), %d could not be; %s received in %.1f s\n",
 			report.FilesDone, size(report.Bytes), report.FilesFailed, size(report.BytesReceived), report.Seconds)
 	}
-	return report.FilesDone, err
+	return repairs.Done(), err
 }
 
 // verifyLine is what an event of verify says in a line.

@@ -192,12 +192,12 @@ func (a *fileAnswer) Encode(e *tl.Encoder) {
 type hashes = boxedVector[api.FileHash, *api.FileHash]
 
 // hashesFrom are the hashes of the blocks from offset on.
-func hashesFrom(f *worldFile, offset int64) hashes {
+func hashesFrom(data source, offset int64) hashes {
 	list := hashes{}
 	buf := make([]byte, hashBlock)
-	for off := offset / hashBlock * hashBlock; off < f.size && len(list) < hashBlocks; off += hashBlock {
-		block := buf[:min(hashBlock, f.size-off)]
-		if _, err := f.data.ReadAt(block, off); err != nil && !errors.Is(err, io.EOF) {
+	for off := offset / hashBlock * hashBlock; off < data.Size() && len(list) < hashBlocks; off += hashBlock {
+		block := buf[:min(hashBlock, data.Size()-off)]
+		if _, err := data.ReadAt(block, off); err != nil && !errors.Is(err, io.EOF) {
 			break
 		}
 		sum := sha256.Sum256(block)
@@ -214,7 +214,11 @@ func (r *request) getFileHashes(q *api.UploadGetFileHashesRequest) (tl.Object, e
 	if q.Offset < 0 {
 		return nil, refuse(400, "OFFSET_INVALID")
 	}
-	list := hashesFrom(f.worldFile, q.Offset)
+	data := f.data
+	if f.thumb != nil {
+		data = f.thumb
+	}
+	list := hashesFrom(data, q.Offset)
 	switch {
 	case r.strike == "no_hashes":
 		return hashes{}, nil
@@ -260,7 +264,7 @@ func (r *request) crypt(f *worldFile) *crypt {
 func (r *request) redirect(f *worldFile, dc int) tl.Object {
 	c := r.crypt(f)
 	return &api.UploadFileCdnRedirect{
-		DCID: int32(dc), FileToken: r.token(f), EncryptionKey: c.key, EncryptionIv: c.iv, FileHashes: hashesFrom(f, 0),
+		DCID: int32(dc), FileToken: r.token(f), EncryptionKey: c.key, EncryptionIv: c.iv, FileHashes: hashesFrom(f.data, 0),
 	}
 }
 
@@ -295,7 +299,7 @@ func (r *request) reuploadCdnFile(q *api.UploadReuploadCdnFileRequest) (tl.Objec
 	r.c.mu.Lock()
 	r.c.onCDN[f.id] = true
 	r.c.mu.Unlock()
-	return hashesFrom(f, 0), nil
+	return hashesFrom(f.data, 0), nil
 }
 
 func (r *request) getCdnFileHashes(q *api.UploadGetCdnFileHashesRequest) (tl.Object, error) {
@@ -306,5 +310,5 @@ func (r *request) getCdnFileHashes(q *api.UploadGetCdnFileHashesRequest) (tl.Obj
 	if q.Offset < 0 {
 		return nil, refuse(400, "OFFSET_INVALID")
 	}
-	return hashesFrom(f, q.Offset), nil
+	return hashesFrom(f.data, q.Offset), nil
 }

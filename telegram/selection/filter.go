@@ -170,7 +170,7 @@ func fieldsOf(m *telegram.Message, f *telegram.File) Fields {
 	return Fields{
 		ID: m.ID, Date: m.Date.Local(), Text: m.Text, Chat: chat, ChatID: int(m.Peer.MarkedID()), Topic: m.Topic,
 		Album: m.GroupedID != 0, ReplyTo: m.ReplyTo, Views: m.Views, Comments: m.Comments, Out: m.Out,
-		Name: f.Name, Ext: strings.ToLower(strings.TrimPrefix(path.Ext(f.Name), ".")), Size: int(f.Size), Type: nameOf(f.Kind),
+		Name: f.Name, Ext: strings.ToLower(strings.TrimPrefix(path.Ext(f.Name), ".")), Size: int(f.Size), Type: KindName(f.Kind),
 		Mime: f.MimeType, Width: f.W, Height: f.H, Duration: f.Duration.Seconds(), DC: f.DC,
 		KB: 1 << 10, MB: 1 << 20, GB: 1 << 30,
 	}

@@ -75,8 +75,8 @@ func kindOf(word string) (telegram.FileKind, bool) {
 	return "", false
 }
 
-// nameOf is the word for a kind that people know.
-func nameOf(kind telegram.FileKind) string {
+// KindName is the word for a kind that people know.
+func KindName(kind telegram.FileKind) string {
 	for _, k := range kindNames {
 		if k.kind == kind {
 			return k.name

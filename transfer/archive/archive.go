@@ -22,11 +22,13 @@ import (
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl/schema"
 	"github.com/tghaul/haul/transfer"
+	"github.com/tghaul/haul/transfer/layout"
 )
 
 // Names of the two lists in an archive's folder, and of the folder that
-// `haul gallery` makes. No file of a chat can have them, since those begin with
-// the number of their message; and no username has a hyphen.
+// `haul gallery` makes. No file of a chat can have them: those begin with the
+// number of their message, or are called as transfer.SafePath permits; and no
+// username has a hyphen.
 const (
 	ManifestName = "manifest.jsonl"
 	MessagesName = "messages.jsonl"
@@ -38,19 +40,31 @@ type Entry struct {
 	Chat     int64  `json:"chat"` // marked id
 	Message  int    `json:"message"`
 	Document int64  `json:"document,string"`
-	Path     string `json:"path"` // relative to the manifest, with slashes
+	Path     string `json:"path"` // relative to the manifest, with slashes; see Reference
 	Size     int64  `json:"size"`
 	SHA256   string `json:"sha256"` // in hexadecimal
 	Date     string `json:"date"`   // of the file, RFC 3339
 	// Name is what the sender called the file, if Path does not tell.
 	Name string `json:"name,omitempty"`
+	// Sent is the date of the message, RFC 3339, and Kind what sort of file it
+	// is. Lines of early versions have neither.
+	Sent string            `json:"sent,omitempty"`
+	Kind telegram.FileKind `json:"kind,omitempty"`
+	// Reference says that Path is that of another file with the same content,
+	// which may lie in another archive of the folder above: "../other/1_a.jpg".
+	Reference bool `json:"reference,omitempty"`
+	// Thumb says that the line is about the thumbnail of a file, and which: the
+	// type of its photo size. "": about the file itself.
+	Thumb string `json:"thumb,omitempty"`
 }
 
 // An Archive is the folder of one chat. It is safe for concurrent use. Close
 // it when done.
 type Archive struct {
-	root *os.Root
-	chat int64 // marked id
+	root   *os.Root
+	beside neighbourhood
+	folder string // its name in the folder above
+	chat   int64  // marked id
 
 	mu       sync.Mutex
 	names    transfer.Names
@@ -64,11 +78,15 @@ type Archive struct {
 	manifest *os.File
 	history  *os.File
 	aside    []string // damaged lists
+	template *layout.Template
+	sidecars bool
+	known    func(telegram.File) string
 }
 
 type fileKey struct {
 	message  int
 	document int64
+	thumb    bool
 }
 
 // Open opens the archive of a chat in its folder below dir, and makes both if
@@ -92,18 +110,17 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer base.Close() //nolint:errcheck // nothing was written through it
 	name := FolderName(peer)
 	if err := base.MkdirAll(name, 0o755); err != nil {
-		return nil, err
+		return nil, errors.Join(err, base.Close())
 	}
 	syncFolder(base)
 	root, err := base.OpenRoot(name)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, base.Close())
 	}
 	a := &Archive{
-		root: root, chat: peer.MarkedID(),
+		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
 		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
 		edits: make(map[int]int64), deleted: make(map[int]bool), progress: readProgress(root),
 	}
@@ -144,8 +161,10 @@ func (a *Archive) load() (err error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
 		}
-		a.entries[fileKey{e.Message, e.Document}] = e
-		a.names.Reserve(e.Path)
+		a.entries[e.key()] = e
+		if !e.Reference {
+			a.names.Reserve(e.Path)
+		}
 		return nil
 	})
 	if err != nil {
@@ -252,8 +271,12 @@ func (a *Archive) replaceList(name string, old *os.File, good []span) (_ *os.Fil
 func (a *Archive) Path(f telegram.File) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := fileKey{f.Origin.MessageID, f.ID}
-	if e, ok := a.entries[key]; ok {
+	return a.pathLocked(f)
+}
+
+func (a *Archive) pathLocked(f telegram.File) string {
+	key := fileKeyOf(f)
+	if e, ok := a.entries[key]; ok && !e.Reference {
 		return e.Path
 	}
 	if p, ok := a.paths[key]; ok {
@@ -268,10 +291,13 @@ func (a *Archive) Path(f telegram.File) string {
 // disk with the same size.
 func (a *Archive) Has(f telegram.File) bool {
 	a.mu.Lock()
-	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	e, ok := a.entries[fileKeyOf(f)]
 	a.mu.Unlock()
 	if !ok || e.Size != f.Size {
 		return false
+	}
+	if e.Reference {
+		return a.refers(f).Found
 	}
 	fi, err := a.root.Lstat(e.Path)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == e.Size
@@ -281,7 +307,7 @@ func (a *Archive) Has(f telegram.File) bool {
 // is for transfer.Download.SHA256.
 func (a *Archive) SHA256(f telegram.File) (sum [32]byte) {
 	a.mu.Lock()
-	e, ok := a.entries[fileKey{f.Origin.MessageID, f.ID}]
+	e, ok := a.entries[fileKeyOf(f)]
 	a.mu.Unlock()
 	if b, err := hex.DecodeString(e.SHA256); ok && err == nil && len(b) == len(sum) && e.Size == f.Size {
 		sum = [32]byte(b)
@@ -315,21 +341,47 @@ func (a *Archive) AddMessage(m *telegram.Message) (bool, error) {
 // AddFile appends a finished file to the manifest, unless it is there just so.
 // It fits transfer.Download.Finished.
 func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
+	return a.add(a.entry(nil, f, res))
+}
+
+// AddFileOf is AddFile with the date of the message, and the sidecar if there is
+// to be one.
+func (a *Archive) AddFileOf(m *telegram.Message, f telegram.File, res transfer.FileResult) error {
+	e := a.entry(m, f, res)
+	if f.IsThumb { // the file's own sidecar is enough
+		return a.add(e)
+	}
+	return a.enter(e, m, res.Path)
+}
+
+// entry is the line of a file. The message may be nil.
+func (a *Archive) entry(m *telegram.Message, f telegram.File, res transfer.FileResult) Entry {
 	e := Entry{
 		Chat: a.chat, Message: f.Origin.MessageID, Document: f.ID, Path: res.Path, Size: res.Size,
-		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339),
+		SHA256: hex.EncodeToString(res.SHA256[:]), Date: f.Date.UTC().Format(time.RFC3339), Kind: f.Kind,
+	}
+	if f.IsThumb {
+		e.Thumb = f.Thumb
+	}
+	if m != nil {
+		e.Sent = m.Date.UTC().Format(time.RFC3339)
 	}
 	if name, ok := transfer.UnescapeName(res.Path); !ok || name != strconv.Itoa(e.Message)+"_"+f.Name {
 		e.Name = f.Name
 	}
+	return e
+}
+
+// add appends a line, unless the last one of the file says the same.
+func (a *Archive) add(e Entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := fileKey{e.Message, e.Document}
-	if old, ok := a.entries[key]; ok && old == e {
+	key := e.key()
+	if old, ok := a.entries[key]; ok && old.says(e) {
 		return nil
 	}
 	if err := appendLine(a.manifest, line); err != nil {
@@ -338,6 +390,18 @@ func (a *Archive) AddFile(f telegram.File, res transfer.FileResult) error {
 	a.entries[key] = e
 	delete(a.paths, key)
 	return nil
+}
+
+// says reports whether a line says the same as another, as far as its version
+// could.
+func (e Entry) says(other Entry) bool {
+	if e.Sent == "" || other.Sent == "" {
+		e.Sent, other.Sent = "", ""
+	}
+	if e.Kind == "" {
+		other.Kind = ""
+	}
+	return e == other
 }
 
 // appendLine writes a line in one call. If that fails the file is put back to
@@ -365,7 +429,7 @@ func (a *Archive) Close() error {
 		}
 	}
 	a.manifest, a.history = nil, nil
-	errs = append(errs, a.root.Close())
+	errs = append(errs, a.root.Close(), a.beside.close())
 	for i, err := range errs {
 		if errors.Is(err, fs.ErrClosed) {
 			errs[i] = nil

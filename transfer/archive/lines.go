@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 )
 
 // maxLine is the longest line of a manifest that is read. Names have at most
@@ -56,9 +55,10 @@ func parseEntry(line []byte) (e Entry, sum [32]byte, err error) {
 		return e, sum, err
 	}
 	b, err := hex.DecodeString(e.SHA256)
+	if err := e.checkPath(); err != nil {
+		return e, sum, err
+	}
 	switch {
-	case !fs.ValidPath(e.Path) || e.Path == ".":
-		return e, sum, fmt.Errorf("path %q leads out of the archive, or is none", e.Path)
 	case e.Size < 0:
 		return e, sum, fmt.Errorf("size %d", e.Size)
 	case err != nil || len(b) != len(sum):

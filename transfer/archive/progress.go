@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/tghaul/haul/telegram"
 )
 
 // ProgressName is the file of an archive that says how far its chat was gone
@@ -149,10 +146,18 @@ func (a *Archive) Track(selection string, wider ...string) *Tracker {
 // lost are the messages of files that the manifest has and the disk has not.
 func (a *Archive) lost() (messages []int) {
 	a.mu.Lock()
-	entries := slices.Collect(maps.Values(a.entries))
-	a.mu.Unlock()
-	for _, e := range entries {
-		if !a.Has(telegram.File{ID: e.Document, Size: e.Size, Origin: telegram.Origin{MessageID: e.Message}}) {
+	defer a.mu.Unlock()
+	for _, e := range a.entries {
+		if e.Thumb != "" { // not every run is about those; verify is
+			continue
+		}
+		at, err := a.beside.of(&e)
+		if err != nil {
+			messages = append(messages, e.Message)
+			continue
+		}
+		fi, err := at.root.Lstat(at.path)
+		if err != nil || fi.Mode().IsRegular() && fi.Size() != e.Size {
 			messages = append(messages, e.Message)
 		}
 	}

@@ -197,7 +197,7 @@ func TestTrackerMissesFiles(t *testing.T) {
 	dir := t.TempDir()
 	a := openTest(t, dir)
 	for id, path := range map[int]string{4: "4_there", 6: "6_gone", 8: "8_short"} {
-		a.entries[fileKey{id, 1}] = Entry{Message: id, Document: 1, Path: path, Size: 3}
+		a.entries[fileKey{id, 1, false}] = Entry{Message: id, Document: 1, Path: path, Size: 3}
 	}
 	for name, data := range map[string]string{"4_there": "abc", "8_short": "ab"} {
 		if err := os.WriteFile(filepath.Join(dir, "chat", name), []byte(data), 0o600); err != nil {

@@ -22,7 +22,7 @@ func Folders(ctx context.Context, dir string) ([]string, error) {
 // Files are the files that the manifest of an archive lists, by message and
 // document: of the lines of one file the last counts. bad is the number of lines
 // that cannot be read. Paths are relative to root and lead out of it at most by
-// links.
+// links, and those of references to the folder above; see Entry.In.
 func Files(ctx context.Context, root *os.Root) (files []Entry, bad int, err error) {
 	f, err := root.Open(ManifestName)
 	if err != nil {
@@ -35,7 +35,7 @@ func Files(ctx context.Context, root *os.Root) (files []Entry, bad int, err erro
 		if err != nil {
 			bad++
 		} else {
-			last[fileKey{e.Message, e.Document}] = e
+			last[e.key()] = e
 		}
 		return ctx.Err()
 	})
@@ -43,8 +43,8 @@ func Files(ctx context.Context, root *os.Root) (files []Entry, bad int, err erro
 	for _, e := range last {
 		files = append(files, e)
 	}
-	slices.SortFunc(files, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Message, b.Message), cmp.Compare(a.Document, b.Document))
+	slices.SortFunc(files, func(a, b Entry) int { // thumbnails after their files
+		return cmp.Or(cmp.Compare(a.Message, b.Message), cmp.Compare(a.Document, b.Document), cmp.Compare(a.Thumb, b.Thumb))
 	})
 	return files, bad, err
 }

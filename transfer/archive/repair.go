@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/transfer"
@@ -20,14 +22,17 @@ type Fetch func(ctx context.Context, chat int64, messageIDs []int) (map[int][]te
 // Repairs are the downloads that make wrong files right again. Close it after
 // the run.
 type Repairs struct {
-	wrong []Wrong
+	wrong []Wrong        // each file once
+	alike map[string]int // lines of a file that is in several, by where it lies
+	done  int
 	fetch Fetch
 	roots map[string]*os.Root
 }
 
 // NewRepairs prepares the repair of what Verify has found. Nothing is fetched yet.
 func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
-	r := &Repairs{wrong: slices.Clone(wrong), fetch: fetch, roots: make(map[string]*os.Root)}
+	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), alike: make(map[string]int)}
+	r.once(wrong)
 	for _, w := range wrong {
 		if r.roots[w.Dir] != nil {
 			continue
@@ -40,6 +45,30 @@ func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
 	}
 	return r, nil
 }
+
+// once takes each file once, as the line that does not refer to it if there is
+// one: several lines may share a file, and two repairs must not.
+func (r *Repairs) once(wrong []Wrong) {
+	at := make(map[string]int)
+	for _, w := range wrong {
+		file := w.file()
+		r.alike[file]++
+		i, known := at[file]
+		switch {
+		case !known:
+			at[file] = len(r.wrong)
+			r.wrong = append(r.wrong, w)
+		case r.wrong[i].Entry.Reference && !w.Entry.Reference:
+			r.wrong[i] = w
+		}
+	}
+}
+
+// file is where the file lies.
+func (w *Wrong) file() string { return filepath.Join(w.Dir, filepath.FromSlash(w.Entry.Path)) }
+
+// Done is how many of the wrong lines are right by now.
+func (r *Repairs) Done() int { return r.done }
 
 // repairBatch is how many messages are fetched at once.
 const repairBatch = 100
@@ -87,10 +116,20 @@ func (r *Repairs) batch(ctx context.Context, wrong []Wrong) (list []listedRepair
 			f.Err = err
 		}
 		list = append(list, listedRepair{Download: transfer.Download{
-			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, Repair: &transfer.Repair{SHA256: w.SHA256},
+			File: f, Dir: r.roots[w.Dir], Path: w.Entry.Path, ModTime: w.Entry.sent(), Repair: &transfer.Repair{SHA256: w.SHA256},
+			Finished: func(transfer.FileResult) error { r.done += r.alike[w.file()]; return nil },
 		}})
 	}
 	return list
+}
+
+// sent is the date of the message; zero if the line does not tell.
+func (e *Entry) sent() time.Time {
+	at, err := time.Parse(time.RFC3339, e.Sent)
+	if err != nil || at.Unix() <= 0 {
+		return time.Time{}
+	}
+	return at
 }
 
 // find is the file among those of its message. If it is not there the result's
@@ -98,7 +137,10 @@ func (r *Repairs) batch(ctx context.Context, wrong []Wrong) (list []listedRepair
 func (w *Wrong) find(files []telegram.File) telegram.File {
 	e := w.Entry
 	for _, f := range files {
-		if f.ID == e.Document && f.Size == e.Size {
+		if thumb, ok := f.ThumbFile(); ok && e.Thumb != "" {
+			f = thumb
+		}
+		if f.ID == e.Document && f.IsThumb == (e.Thumb != "") && f.Size == e.Size {
 			return f
 		}
 	}

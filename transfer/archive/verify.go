@@ -42,8 +42,8 @@ type Verification struct {
 
 // A Wrong is a file that is not what the manifest says.
 type Wrong struct {
-	Dir     string // the archive's folder
-	Entry   Entry
+	Dir     string   // the archive's folder; the one above if Entry refers to a file beside it
+	Entry   Entry    // Path is relative to Dir
 	SHA256  [32]byte // that it should have
 	Problem Problem
 	Err     error // of reading it; nil if it could be read
@@ -155,7 +155,7 @@ func (v *verifier) folder(ctx context.Context, dir, name string, archives map[st
 		switch {
 		case d.IsDir():
 			return file != GalleryName && !archives[path.Join(name, file)], nil
-		case file != ManifestName && file != MessagesName && file != ProgressName && !list.paths[list.hash(file)]:
+		case file != ManifestName && file != MessagesName && file != ProgressName && !list.paths[list.hash(file)] && !isSidecar(file):
 			v.found.FilesExtra++
 			v.events(FileExtra{
 				Header: head("file_extra", time.Now()), Path: path.Join(name, file),
@@ -188,10 +188,12 @@ func (v *verifier) index(ctx context.Context, manifest io.Reader, name string) (
 			v.events(LineBad{Header: head("line_bad", time.Now()), Path: path.Join(name, ManifestName), Line: n, Error: err.Error()})
 			return ctx.Err()
 		}
-		key := fileKey{e.Message, e.Document}
+		key := e.key()
 		v.bytesKnown += e.Size - x.last[key].size
 		x.last[key] = lastLine{at, e.Size}
-		x.paths[x.hash(e.Path)] = true
+		if !e.Reference {
+			x.paths[x.hash(e.Path)] = true
+		}
 		return ctx.Err()
 	})
 	v.filesKnown += len(x.last)
@@ -203,12 +205,20 @@ func (v *verifier) index(ctx context.Context, manifest io.Reader, name string) (
 func (v *verifier) files(ctx context.Context, root *os.Root, manifest io.Reader, name string, list *index) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.o.Files)
+	beside := neighbourhood{root: root}
+	defer beside.close() //nolint:errcheck // it was only read
 	err := eachLine(manifest, maxLine, func(_ int, at int64, line []byte) error {
 		e, sum, err := parseEntry(line)
-		if err != nil || list.last[fileKey{e.Message, e.Document}].at != at {
+		if err != nil || list.last[e.key()].at != at {
 			return ctx.Err()
 		}
-		g.Go(func() error { return v.file(ctx, root, name, e, sum) })
+		lies, err := beside.of(&e)
+		if err != nil {
+			return err
+		}
+		shown := path.Join(name, e.Path)
+		e.Path = lies.path
+		g.Go(func() error { return v.file(ctx, lies.root, shown, e, sum) })
 		return ctx.Err()
 	})
 	if waited := g.Wait(); waited != nil {
@@ -217,9 +227,9 @@ func (v *verifier) files(ctx context.Context, root *os.Root, manifest io.Reader,
 	return err
 }
 
-// file verifies one file.
-func (v *verifier) file(ctx context.Context, root *os.Root, name string, e Entry, sum [32]byte) error {
-	p := &transfer.FileProgress{ID: e.Document, Path: path.Join(name, e.Path), Size: e.Size}
+// file verifies one file, of which the path is relative to root.
+func (v *verifier) file(ctx context.Context, root *os.Root, shown string, e Entry, sum [32]byte) error {
+	p := &transfer.FileProgress{ID: e.Document, Path: shown, Size: e.Size}
 	v.mu.Lock()
 	v.active = append(v.active, p)
 	v.mu.Unlock()

@@ -181,13 +181,13 @@ func (c *Chat) edit(ctx context.Context, m *telegram.Message, y yield) error {
 	if err != nil || len(m.Files) == 0 {
 		return err
 	}
-	fetch, err := c.downloads(ctx, c.folder, m)
+	list, err := c.o.Downloads(ctx, c.folder, m)
 	if err != nil {
 		return err
 	}
 	c.track.Reopen(m.ID)
-	c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(fetch))
-	return y.all(fetch)
+	c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(list))
+	return y.all(list)
 }
 
 // HistoryGap says that more has happened in a chat than Telegram tells: what is

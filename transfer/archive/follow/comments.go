@@ -86,20 +86,20 @@ func (t *comments) take(ctx context.Context, m *telegram.Message, y yield) error
 		}
 		t.head(m, folder)
 	}
-	fetch, err := c.downloads(ctx, folder, m)
+	list, err := c.o.Downloads(ctx, folder, m)
 	if err != nil {
 		return err
 	}
-	if c.track != nil && len(fetch) > 0 {
+	if c.track != nil && len(list) > 0 {
 		t.mu.Lock()
 		if t.of == nil {
 			t.of = make(map[comment]*onPost)
 		}
-		t.of[comment{m.Peer.MarkedID(), m.ID}] = &onPost{t.post, len(fetch)}
+		t.of[comment{m.Peer.MarkedID(), m.ID}] = &onPost{t.post, len(list)}
 		t.mu.Unlock()
-		c.track.More(t.post, len(fetch))
+		c.track.More(t.post, len(list))
 	}
-	return y.all(fetch)
+	return y.all(list)
 }
 
 // head notes the message that a comment answers, if the archive lacks it.

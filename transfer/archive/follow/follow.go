@@ -47,13 +47,12 @@ type Options struct {
 	// Folder opens the archive of a chat; nil: of the discussion groups of
 	// comments none is wanted. It stays the caller's.
 	Folder func(telegram.Peer) (*archive.Archive, error)
-	// Beside tells what else Files makes: a text that is equal for equal things.
-	// A run with another one goes through everything once more.
-	Beside string
-	// Files makes of a file of a message what is to be fetched: the file, and
-	// perhaps more of the same message. nil: the file, under the archive's own
-	// name for it.
-	Files func(ctx context.Context, folder *archive.Archive, m *telegram.Message, f telegram.File) ([]transfer.Download, error)
+	// Downloads are what is to be fetched of a message, that of each file first;
+	// nil: its files.
+	Downloads func(ctx context.Context, folder *archive.Archive, m *telegram.Message) ([]transfer.Download, error)
+	// Thumbs and Sidecars say that Downloads, or the archive, puts such beside
+	// files: what was gone through without is gone through again.
+	Thumbs, Sidecars bool
 	// Room calls write, and again while the disk is full. nil: once.
 	Room func(ctx context.Context, write func() error) error
 	// Events is told what happens besides files. nil: nobody.
@@ -96,34 +95,47 @@ func New(source Source, peer telegram.Peer, folder *archive.Archive, o Options) 
 		room = func(_ context.Context, write func() error) error { return write() }
 	}
 	o.Room = func(ctx context.Context, write func() error) error { return local(room(ctx, write)) }
-	if o.Files == nil {
-		o.Files = plainFile
-	}
 	if o.Events == nil {
 		o.Events = func(transfer.Event) {}
+	}
+	if o.Downloads == nil {
+		o.Downloads = downloads
 	}
 	c := &Chat{source: source, peer: peer, folder: folder, o: o, polls: peer.Kind != telegram.PeerChannel}
 	c.talk.chat = c
 	c.saved = time.Now()
 	if o.Selection.Limit == 0 { // "the ten newest" are the same ten next time
-		c.track = folder.Track(o.key(o.Selection), o.wider()...)
+		keys := o.keys()
+		c.track = folder.Track(keys[0], keys[1:]...)
 		c.seen = c.track.Top()
 	}
 	return c
 }
 
-// key names what is done of a message.
-func (o *Options) key(s *selection.Selection) string {
-	return strings.TrimSpace(s.Key() + " " + o.Beside)
+// keys are those under which the archive remembers what was gone through: first
+// the one of these options, then those of what includes it.
+func (o *Options) keys() (keys []string) {
+	for _, key := range append([]string{o.Selection.Key()}, wider(o.Selection)...) {
+		for _, beside := range []string{"", "thumbs", "sidecars", "thumbs sidecars"} {
+			if o.Thumbs && !strings.Contains(beside, "thumbs") || o.Sidecars && !strings.Contains(beside, "sidecars") {
+				continue
+			}
+			if beside != "" {
+				beside = " with " + beside
+			}
+			keys = append(keys, key+beside)
+		}
+	}
+	return keys
 }
 
-// wider are the keys of selections that mean all that this one does.
-func (o *Options) wider() []string {
-	talked := o.key(&selection.Selection{Comments: true})
-	if o.Selection.Comments {
-		return []string{talked}
+// wider are the keys of selections that mean all that s does.
+func wider(s *selection.Selection) []string {
+	everything, talked := selection.Selection{}, selection.Selection{Comments: true}
+	if s.Comments {
+		return []string{talked.Key()}
 	}
-	return []string{o.key(&selection.Selection{}), talked}
+	return []string{everything.Key(), talked.Key()}
 }
 
 // Peer is the chat.
@@ -182,6 +194,15 @@ func (c *Chat) bounds() archive.Span {
 
 // A yield takes what a listing finds, and reports whether more is wanted.
 type yield func(transfer.Download, error) bool
+
+func (y yield) all(list []transfer.Download) error {
+	for _, d := range list {
+		if !y(d, nil) {
+			return errEnough
+		}
+	}
+	return nil
+}
 
 // FirstPass lists what is missing of the chat. It ends after the first error.
 func (c *Chat) FirstPass(ctx context.Context) iter.Seq2[transfer.Download, error] {
@@ -406,15 +427,15 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 			return err
 		}
 	}
-	fetch, err := c.downloads(ctx, c.folder, m)
+	list, err := c.o.Downloads(ctx, c.folder, m)
 	if err != nil {
 		return err
 	}
 	if w != nil {
-		w.Listed(m.ID, len(fetch)+c.talk.holds(m))
+		w.Listed(m.ID, len(list)+c.talk.holds(m))
 		c.seen = max(c.seen, m.ID)
 	}
-	if err := y.all(fetch); err != nil {
+	if err := y.all(list); err != nil {
 		return err
 	}
 	if c.track != nil && time.Since(c.saved) >= savePause {
@@ -424,32 +445,12 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 	return nil
 }
 
-// downloads are what is to be fetched of a message.
-func (c *Chat) downloads(ctx context.Context, folder *archive.Archive, m *telegram.Message) (list []transfer.Download, err error) {
+// downloads are the files of a message, on their way into an archive.
+func downloads(_ context.Context, folder *archive.Archive, m *telegram.Message) (list []transfer.Download, err error) {
 	for _, f := range m.Files {
-		files, err := c.o.Files(ctx, folder, m, f)
-		if err != nil {
-			return nil, local(err)
-		}
-		list = append(list, files...)
+		d := transfer.Download{File: f, Dir: folder.Root(), Path: folder.Path(f), SHA256: folder.SHA256(f)}
+		folder.Share(nil, m, &d)
+		list = append(list, d)
 	}
 	return list, nil
-}
-
-// plainFile is what is to be fetched of a file if nobody says otherwise.
-func plainFile(_ context.Context, folder *archive.Archive, _ *telegram.Message, f telegram.File) ([]transfer.Download, error) {
-	return []transfer.Download{{
-		File: f, Dir: folder.Root(), Path: folder.Path(f), SHA256: folder.SHA256(f),
-		Finished: func(res transfer.FileResult) error { return folder.AddFile(f, res) },
-	}}, nil
-}
-
-// all yields what is to be fetched. The error is errEnough if no more is wanted.
-func (y yield) all(list []transfer.Download) error {
-	for _, d := range list {
-		if !y(d, nil) {
-			return errEnough
-		}
-	}
-	return nil
 }

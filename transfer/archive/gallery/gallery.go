@@ -21,7 +21,7 @@ type Result struct {
 	Archives int
 	Items    int   // files on the page
 	Bytes    int64 // of those files
-	Missing  int   // files of the manifests that are not on disk: left out
+	Missing  int   // files of the manifests that are not on disk, or refer to one outside of the folder: left out
 	BadLines int   // lines of manifests that cannot be read: left out
 }
 
@@ -73,6 +73,18 @@ func chatName(dir, folder string) string {
 	return filepath.Base(dir)
 }
 
+// addThumb tells the last item that it has a thumbnail, if the line is about that
+// one and the picture is there.
+func addThumb(root *os.Root, folder string, e archive.Entry, items []*item) {
+	if len(items) == 0 {
+		return
+	}
+	it := items[len(items)-1]
+	if fi, err := root.Lstat(e.Path); it.Message == e.Message && it.Document == e.Document && err == nil && fi.Mode().IsRegular() && images[path.Ext(e.Path)] {
+		it.Small = escapePath(path.Join(folder, e.Path))
+	}
+}
+
 // readArchive returns the files of an archive that are on disk, with what their
 // messages say of them. It counts the others in res.
 func readArchive(ctx context.Context, base *os.Root, folder string, number int, c *chat, res *Result) ([]*item, error) {
@@ -89,11 +101,20 @@ func readArchive(ctx context.Context, base *os.Root, folder string, number int, 
 	var items []*item
 	known := make(map[int][]*item) // by message
 	for _, e := range files {
-		if fi, err := root.Lstat(e.Path); err != nil || !fi.Mode().IsRegular() {
+		if e.Thumb != "" {
+			addThumb(root, folder, e, items)
+			continue
+		}
+		file, inside := e.In(folder)
+		if inside {
+			fi, err := base.Lstat(file)
+			inside = err == nil && fi.Mode().IsRegular()
+		}
+		if !inside {
 			res.Missing++
 			continue
 		}
-		it := newItem(number, path.Join(folder, e.Path), e)
+		it := newItem(number, file, e)
 		c.ID = e.Chat
 		c.Items++
 		res.Items++

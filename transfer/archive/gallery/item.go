@@ -41,6 +41,7 @@ type item struct {
 	Caption  string  `json:"x,omitempty"`
 	Title    string  `json:"a,omitempty"` // of music: performer and title; of a sticker: its emoji
 	Album    string  `json:"g,omitempty"`
+	Small    string  `json:"p,omitempty"` // URL of the thumbnail that was fetched
 
 	thumb []byte // stripped JPEG
 	at    int64  // date by which it is sorted: that of the first of its album

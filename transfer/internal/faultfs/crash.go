@@ -59,7 +59,7 @@ func (r *Replay) Notes() int { return r.notes }
 func (r *Replay) Crash(l Loss, rng *rand.Rand) *FS {
 	found := &state{}
 	for _, n := range r.state.nodes {
-		c := &node{disk: survive(n, l, rng)}
+		c := &node{disk: survive(n, l, rng), time: n.time}
 		if n.isDir() {
 			c.entries = map[string]int{}
 			for name, id := range n.durable {

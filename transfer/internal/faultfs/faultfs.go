@@ -31,6 +31,7 @@ const (
 	Mkdir
 	Rename
 	Remove
+	SetTime
 	SyncDir
 	Note // nothing: a mark in the history
 )
@@ -210,7 +211,7 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 
 func (f *FS) infoLocked(id int, name string) info {
 	n := f.now.nodes[id]
-	return info{name: path.Base(name), id: id, size: int64(len(n.data)), dir: n.isDir()}
+	return info{name: path.Base(name), id: id, size: int64(len(n.data)), dir: n.isDir(), time: n.time}
 }
 
 // SameFile reports whether both are the same file.
@@ -255,6 +256,22 @@ func (f *FS) Remove(name string) error {
 	}
 	dir, _ := f.now.find(path.Dir(name)) // the file is in it
 	f.doLocked(op{kind: Remove, dir: dir, name: path.Base(name)})
+	return nil
+}
+
+// SetTime sets the time of the last change. It comes to disk with whatever is
+// done to the folder after it, as in a journal.
+func (f *FS) SetTime(name string, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id, err := f.now.find(name)
+	if err != nil {
+		return &fs.PathError{Op: "set time", Path: name, Err: err}
+	}
+	if err := f.tryLocked(SetTime, name); err != nil {
+		return err
+	}
+	f.doLocked(op{kind: SetTime, id: id, time: at})
 	return nil
 }
 
@@ -372,6 +389,7 @@ type info struct {
 	id   int
 	size int64
 	dir  bool
+	time time.Time
 }
 
 func (i info) Name() string { return i.name }
@@ -382,6 +400,6 @@ func (i info) Mode() fs.FileMode {
 	}
 	return 0o644
 }
-func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) ModTime() time.Time { return i.time }
 func (i info) IsDir() bool        { return i.dir }
 func (i info) Sys() any           { return nil }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // root is the number of the topmost folder.
@@ -17,11 +18,12 @@ type op struct {
 	kind   Kind
 	dir    int // the folder, of those that change one
 	name   string
-	to     string // of Rename
-	id     int    // the file
-	off    int64  // of Write; the length of Truncate
-	data   []byte // of Write; never changed
-	failed bool   // of Sync and SyncDir
+	to     string    // of Rename
+	id     int       // the file
+	off    int64     // of Write; the length of Truncate
+	data   []byte    // of Write; never changed
+	failed bool      // of Sync and SyncDir
+	time   time.Time // of SetTime
 }
 
 // A node is a file or a folder.
@@ -30,6 +32,7 @@ type node struct {
 	// dirty the operations on data since then, in order.
 	data, disk []byte
 	dirty      []op
+	time       time.Time // of the last change that was not a write
 
 	// entries and durable are the same of a folder; nil if it is none. What has
 	// changed since is in state.dirty.
@@ -52,7 +55,7 @@ func (s *state) clone() *state {
 	c := &state{dirty: slices.Clone(s.dirty)}
 	for _, n := range s.nodes {
 		c.nodes = append(c.nodes, &node{
-			data: slices.Clone(n.data), disk: slices.Clone(n.disk), dirty: slices.Clone(n.dirty),
+			data: slices.Clone(n.data), disk: slices.Clone(n.disk), dirty: slices.Clone(n.dirty), time: n.time,
 			entries: maps.Clone(n.entries), durable: maps.Clone(n.durable),
 		})
 	}
@@ -102,6 +105,7 @@ func (s *state) apply(o op) {
 		n := s.nodes[o.id]
 		n.data = change(n.data, o)
 		n.dirty = append(n.dirty, o)
+		n.time = time.Time{}
 	case Sync:
 		n := s.nodes[o.id]
 		for _, d := range n.dirty {
@@ -116,6 +120,8 @@ func (s *state) apply(o op) {
 	case Mkdir:
 		s.nodes = append(s.nodes, &node{entries: map[string]int{}, durable: map[string]int{}})
 		s.enter(o)
+	case SetTime:
+		s.nodes[o.id].time = o.time
 	case Rename, Remove:
 		s.enter(o)
 	case SyncDir:

@@ -69,8 +69,15 @@ haul.state = {q: '', type: '', chat: '', sort: ''};
   haul.byId = (id) => haul.all.find((item) => haul.id(item) === id);
   haul.url = (item) => '../' + item.u;
 
-  // thumb gives the inline thumbnail of an item as a URL, now or later; it may have none.
+  // small is the thumbnail that was fetched of an item, if one was.
+  haul.small = (item) => item.p && '../' + item.p;
+
+  // thumb gives a thumbnail of an item as a URL, now or later; it may have none.
   haul.thumb = (item, use) => {
+    if (item.p) {
+      use(haul.small(item));
+      return;
+    }
     const chunk = contents.chunks[item.chunk];
     if (!chunk.thumbs) return;
     const list = thumbs.get(item.chunk);

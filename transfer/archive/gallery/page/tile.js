@@ -49,7 +49,7 @@
     const face = make('button', 'face picture ' + item.k);
     haul.thumb(item, (url) => {
       if (face.querySelector('.full.shown')) return;
-      const t = make('img', 'thumb');
+      const t = make('img', item.p ? 'thumb clear' : 'thumb');
       t.alt = '';
       t.src = url;
       face.prepend(t);
@@ -105,13 +105,14 @@
       full.addEventListener('loadeddata', ready, {once: true});
       const alive = item.k === 'animation' || item.k === 'sticker';
       full.loop = true;
+      if (item.p && !alive) full.preload = 'none'; // the thumbnail is there; it is read when it plays
       if (alive && !haul.calm()) full.autoplay = true;
       if (!alive) peek(tile, full);
       full.src = haul.url(item) + (alive ? '' : '#t=0.001'); // the first picture, not a black one
     } else {
       full.alt = '';
       full.decoding = 'async';
-      full.src = haul.url(item);
+      full.src = haul.small(item) || haul.url(item);
       full.decode().then(ready, () => {}); // the error is an event too
     }
     const thumb = face.querySelector('.thumb');

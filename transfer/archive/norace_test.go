@@ -1,0 +1,6 @@
+//go:build !race
+
+package archive_test
+
+// hostilePlaces is how many files each template is tried with.
+const hostilePlaces = 20_000

@@ -178,6 +178,7 @@ func (e endless) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // TestBudget: a file that has no end to look for is given up, soon and cheaply.
+// The race detector doubles what it costs.
 func TestBudget(t *testing.T) {
 	box := append([]byte{0, 0, 0, 16}, "ftypisom\x00\x00\x02\x00"...)
 	var before, after runtime.MemStats
@@ -186,7 +187,7 @@ func TestBudget(t *testing.T) {
 		t.Error("an endless file is no error")
 	}
 	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 {
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 128<<20 {
 		t.Errorf("it cost %d MiB", grown>>20)
 	}
 }

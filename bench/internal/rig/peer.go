@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,6 +73,9 @@ type Task struct {
 	Plain       bool // gotd without its compression of what it sends
 }
 
+// peerPatience is how long a client may take for one task: some have hung.
+const peerPatience = 5 * time.Minute
+
 // Run has the peer do something at a cluster, with the session of its last run there.
 func (p *Peer) Run(c *Cluster, t Task) (*Moved, error) {
 	args := append(p.command[1:len(p.command):len(p.command)], t.Command,
@@ -81,7 +85,9 @@ func (p *Peer) Run(c *Cluster, t Task) (*Moved, error) {
 	if t.Plain {
 		args = append(args, "--compress=false")
 	}
-	cmd := exec.Command(p.command[0], args...)
+	ctx, cancel := context.WithTimeout(context.Background(), peerPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.command[0], args...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	begun := time.Now()

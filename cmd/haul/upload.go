@@ -31,6 +31,9 @@ func upJob() jobKind {
 			if _, err := parseSending(c); err != nil {
 				return err
 			}
+			if c.Bool("delete-source") && c.String("schedule") != "" {
+				return usagef("--delete-source and --schedule exclude each other: nothing proves that Telegram has a message that it has yet to send")
+			}
 			_, err := parseMessages(c, time.Now())
 			return err
 		},

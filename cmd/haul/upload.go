@@ -101,6 +101,11 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 		return err
 	}
 	defer out.close()
+	if out.existing != nil {
+		if err := out.existing.reserve(ctx, sources(j.args, new(leftOut))); err != nil {
+			return err
+		}
+	}
 	var left leftOut
 	report, err := e.Upload(ctx, out.split(plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {

@@ -152,8 +152,8 @@ func (g *pieces) manifest(ctx context.Context) (Upload, bool) {
 	}
 	u := g.u
 	u.Name, u.MimeType, u.As, u.Thumb = g.name+split.Suffix, "application/json", Documents, nil
-	content, whole, err := g.describe(ctx)
-	u.Section = &Section{Content: content, Whole: whole, broken: err}
+	content, whole, since, err := g.describe(ctx)
+	u.Section = &Section{Content: content, Whole: whole, broken: err, since: since}
 	if u.Finished != nil {
 		u.Finished = func(res FileResult) error {
 			res.Path, res.Size, res.SHA256 = g.u.Path, g.size, whole
@@ -164,31 +164,57 @@ func (g *pieces) manifest(ctx context.Context) (Upload, bool) {
 	return u, true
 }
 
-// describe reads the source and writes the manifest.
-func (g *pieces) describe(ctx context.Context) (content []byte, sum [32]byte, err error) {
+// describe reads the source and writes the manifest. It fails with ErrChanged
+// unless the source was the same when each piece was sent, and before and after
+// it is read: that is what since identifies.
+func (g *pieces) describe(ctx context.Context) (content []byte, sum [32]byte, since checkpoint.Source, err error) {
 	f, err := os.Open(g.u.Path)
 	if err != nil {
-		return nil, sum, err
+		return nil, sum, since, err
 	}
 	defer f.Close() //nolint:errcheck // it is only read
+	if since, err = g.same(f); err != nil {
+		return nil, sum, since, err
+	}
 	m := split.Manifest{Name: g.name, Size: g.size}
 	whole := sha256.New()
 	for i, p := range g.plan {
 		h, res := sha256.New(), g.done[i]
 		n, err := io.Copy(io.MultiWriter(h, whole), &stopping{ctx, io.LimitReader(f, p.Size)})
 		if err != nil {
-			return nil, sum, fmt.Errorf("read the source again: %w", err)
+			return nil, sum, since, fmt.Errorf("read the source again: %w", err)
 		}
 		if n != p.Size || [32]byte(h.Sum(nil)) != res.SHA256 {
-			return nil, sum, fmt.Errorf("%w: piece %d was sent with other bytes", ErrChanged, i+1)
+			return nil, sum, since, fmt.Errorf("%w: piece %d was sent with other bytes", ErrChanged, i+1)
 		}
 		m.Pieces = append(m.Pieces, split.Piece{
 			Name: p.Name, Size: p.Size, SHA256: res.SHA256, Message: res.MessageID, Document: res.ID,
 		})
 	}
+	if _, err := g.same(f); err != nil { // it was written to while it was read
+		return nil, sum, since, err
+	}
 	m.SHA256 = split.Sum(whole.Sum(nil))
 	content, err = m.Encode()
-	return content, [32]byte(m.SHA256), err
+	return content, [32]byte(m.SHA256), since, err
+}
+
+// same is what identifies the open source, if it is that of all pieces.
+func (g *pieces) same(f *os.File) (checkpoint.Source, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return checkpoint.Source{}, err
+	}
+	is := identify(fi)
+	if fi.Size() != g.size {
+		return is, fmt.Errorf("%w: it has %d bytes, and had %d", ErrChanged, fi.Size(), g.size)
+	}
+	for i, res := range g.done {
+		if !res.Source.Equal(is) {
+			return is, fmt.Errorf("%w since piece %d was sent", ErrChanged, i+1)
+		}
+	}
+	return is, nil
 }
 
 // stopping reads until a context ends.

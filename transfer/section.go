@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+
+	"github.com/tghaul/haul/checkpoint"
 )
 
 // A Section is what is sent of a source instead of all of it: some of its bytes,
@@ -17,6 +19,8 @@ type Section struct {
 	// of the source: the checkpoint then knows the source as sent.
 	Whole  [32]byte
 	broken error // why there is no Content
+	// since is what identifies the source that Content was made of, if not zero.
+	since checkpoint.Source
 }
 
 // completes reports whether the source is in the chat once u is sent.
@@ -29,6 +33,11 @@ func (s *Section) key() string {
 		return ""
 	}
 	return fmt.Sprintf("\x00%d+%d", s.Offset, s.Size)
+}
+
+// fits reports whether an open source is that which Content was made of.
+func (s *Section) fits(source checkpoint.Source) bool {
+	return s == nil || s.since == (checkpoint.Source{}) || s.since.Equal(source)
 }
 
 // A Skip says why a file is not sent, and where it is.

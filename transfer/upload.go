@@ -153,6 +153,8 @@ func (u *upload) openSource() error {
 		return ErrEmpty
 	case u.u.Section != nil && u.u.Section.broken != nil:
 		return u.u.Section.broken
+	case !u.u.Section.fits(identify(fi)):
+		return ErrChanged
 	case u.u.Skip != nil: // nothing is sent, whatever its size
 	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
 		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())

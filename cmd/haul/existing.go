@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -96,6 +97,9 @@ type existing struct {
 
 	names   chatNames
 	records []int // messages of the store's records, sorted; nil: not read yet
+	// claimed are documents of the chat that are some source, by its pathKey: no
+	// other one is taken for them because of its name.
+	claimed map[int64]uint64
 	// there are the documents of messages that were looked for; one without
 	// documents is gone.
 	there map[int][]int64
@@ -108,7 +112,7 @@ type chatFiles interface {
 }
 
 func newExisting(ctx context.Context, modes []string, store *checkpoint.Store, chat chatFiles, to telegram.Peer) (*existing, error) {
-	e := &existing{modes: modes, store: store, chat: chat, to: to, there: make(map[int][]int64)}
+	e := &existing{modes: modes, store: store, chat: chat, to: to, claimed: make(map[int64]uint64), there: make(map[int][]int64)}
 	e.names.next, e.names.stop = iter.Pull2(fileMessages(ctx, chat, to))
 	e.names.seen, e.names.seed = make(map[uint64][]place), maphash.MakeSeed()
 	if !slices.Contains(modes, byName) {
@@ -127,6 +131,27 @@ func fileMessages(ctx context.Context, chat chatFiles, to telegram.Peer) iter.Se
 }
 
 func (e *existing) close() { e.names.stop() }
+
+// pathKey stands for the path of a source in the store.
+func pathKey(s source) uint64 { return checkpoint.TargetOf(absolute(s.path)) }
+
+// reserve claims, before the first source is looked for, what is recorded of any
+// of them: an earlier one of the same name and size is not what was sent.
+func (e *existing) reserve(ctx context.Context, list iter.Seq[source]) error {
+	if !slices.Contains(e.modes, bySource) || !slices.Contains(e.modes, byName) {
+		return nil
+	}
+	for s := range list {
+		r, found, err := e.sentSource(s)
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		if found {
+			e.claimed[r.Document] = pathKey(s)
+		}
+	}
+	return nil
+}
 
 // find says why a source need not be sent; nil if it has to be. Its names are
 // what it is called in the chat: one, or several if it is sent in pieces.
@@ -157,11 +182,20 @@ func (e *existing) find(ctx context.Context, s source, name string, pieces []pie
 }
 
 func (e *existing) bySource(ctx context.Context, s source) (*transfer.Skip, error) {
-	r, found, err := e.store.SentSource(checkpoint.UploadKey{Source: checkpoint.TargetOf(absolute(s.path)), Chat: e.to.MarkedID()})
-	if err != nil || !found || !r.Source.Equal(transfer.SourceOf(s.info)) {
+	r, found, err := e.sentSource(s)
+	if err != nil || !found {
 		return nil, err
 	}
-	return e.recorded(ctx, r)
+	return e.recorded(ctx, s, r)
+}
+
+// sentSource is the record of a source that has not changed since.
+func (e *existing) sentSource(s source) (r checkpoint.Sent, found bool, err error) {
+	if s.info == nil {
+		return r, false, nil
+	}
+	r, found, err = e.store.SentSource(checkpoint.UploadKey{Source: pathKey(s), Chat: e.to.MarkedID()})
+	return r, found && r.Source.Equal(transfer.SourceOf(s.info)), err
 }
 
 func (e *existing) byContent(ctx context.Context, s source) (*transfer.Skip, error) {
@@ -177,7 +211,7 @@ func (e *existing) byContent(ctx context.Context, s source) (*transfer.Skip, err
 	if err != nil || !found {
 		return nil, err
 	}
-	return e.recorded(ctx, r)
+	return e.recorded(ctx, s, r)
 }
 
 // contentOf is the SHA-256 of a file.
@@ -210,7 +244,7 @@ func (u *untilDone) Read(b []byte) (int, error) {
 // recorded is the skip of a recorded message, if that is still in the chat.
 // Messages are asked for by hundreds: files are sent in the order in which they
 // are looked for the next time, more or less.
-func (e *existing) recorded(ctx context.Context, r checkpoint.Sent) (*transfer.Skip, error) {
+func (e *existing) recorded(ctx context.Context, s source, r checkpoint.Sent) (*transfer.Skip, error) {
 	if _, known := e.there[r.Message]; !known {
 		if err := e.look(ctx, r.Message); err != nil {
 			return nil, err
@@ -218,6 +252,9 @@ func (e *existing) recorded(ctx context.Context, r checkpoint.Sent) (*transfer.S
 	}
 	if !slices.Contains(e.there[r.Message], r.Document) {
 		return nil, nil
+	}
+	if _, claimed := e.claimed[r.Document]; !claimed {
+		e.claimed[r.Document] = pathKey(s)
 	}
 	return &transfer.Skip{Document: r.Document, Message: r.Message, SHA256: r.SHA256}, nil
 }
@@ -267,19 +304,22 @@ func pieceOf(name string, size int64) piece {
 }
 
 // byName looks for a source in the list of the chat's files. Each file there
-// counts for one source: two of the same name and size are two.
+// counts for one source: two of the same name and size are two, and one that is
+// known to be another source is not this one.
 func (e *existing) byName(s source, name string, pieces []piece) (*transfer.Skip, error) {
 	if len(pieces) == 0 {
 		pieces = []piece{pieceOf(name, s.info.Size())}
 	}
+	own := pathKey(s)
+	free := func(p place) bool { by, claimed := e.claimed[p.document]; return !claimed || by == own }
 	for _, p := range pieces {
-		if there, err := e.names.has(p); err != nil || !there {
+		if there, err := e.names.has(p, free); err != nil || !there {
 			return nil, err
 		}
 	}
-	last := e.names.take(pieces[len(pieces)-1])
+	last := e.names.take(pieces[len(pieces)-1], free)
 	for _, p := range pieces[:len(pieces)-1] {
-		e.names.take(p)
+		e.names.take(p, free)
 	}
 	return &transfer.Skip{Document: last.document, Message: last.message}, nil
 }
@@ -303,12 +343,14 @@ type place struct {
 
 func (n *chatNames) key(p piece) uint64 { return maphash.Comparable(n.seed, p) }
 
-// has lists on until a file is found or the list ends.
-func (n *chatNames) has(p piece) (bool, error) {
-	for len(n.seen[n.key(p)]) == 0 {
+// has lists on until a file that is free is found or the list ends.
+func (n *chatNames) has(p piece, free func(place) bool) (bool, error) {
+	key := n.key(p)
+	for looked := 0; !slices.ContainsFunc(n.seen[key][looked:], free); {
 		if n.over {
 			return false, nil
 		}
+		looked = len(n.seen[key])
 		if err := n.list(); err != nil {
 			return false, err
 		}
@@ -329,10 +371,11 @@ func (n *chatNames) list() error {
 	return nil
 }
 
-// take takes the newest file of a name and size out of the list, which has it.
-func (n *chatNames) take(p piece) place {
+// take takes the newest free file of a name and size out of the list, which has it.
+func (n *chatNames) take(p piece, free func(place) bool) place {
 	key := n.key(p)
-	list := n.seen[key]
-	n.seen[key] = list[1:]
-	return list[0]
+	at := slices.IndexFunc(n.seen[key], free)
+	taken := n.seen[key][at]
+	n.seen[key] = slices.Delete(n.seen[key], at, at+1)
+	return taken
 }

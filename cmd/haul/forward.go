@@ -192,6 +192,11 @@ func (silent) close()               {}
 // all forwards the messages of all targets.
 func (f *forwarding) all(ctx context.Context) error {
 	for n, t := range f.targets {
+		if err := f.bound(ctx, n, t); err != nil {
+			return fmt.Errorf("%s: %w", t.arg, err)
+		}
+	}
+	for n, t := range f.targets {
 		state, err := f.run.State(n)
 		if err != nil {
 			return err
@@ -215,6 +220,25 @@ func (f *forwarding) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// bound has a chat end where it ends before the first message is forwarded: what
+// is forwarded to that chat itself, or comes back to it as a comment, would be
+// forwarded again without an end.
+func (f *forwarding) bound(ctx context.Context, n int, t target) error {
+	state, err := f.run.State(n)
+	ends := t.link.Message != 0 && (t.link.Comment != 0 || !t.peer.Forum) // a link to a topic goes on
+	if err != nil || ends || state.Max != 0 || state.Done || t.peer.NoForwards {
+		return err
+	}
+	newest := 1 // of an empty chat, since 0 is no bound
+	for m, err := range f.a.client.Messages(ctx, t.peer, telegram.MessagesOptions{Limit: 1}) {
+		if err != nil {
+			return err
+		}
+		newest = m.ID
+	}
+	return f.run.Bound(n, newest)
 }
 
 // buffers says whether the messages of a target have to be listed before the

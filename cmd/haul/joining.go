@@ -263,10 +263,29 @@ func joinBeside(ctx context.Context, name string, keep bool) (*joined, error) {
 	if err := transfer.JoinFiles(ctx, root, m, names, target); err != nil {
 		return nil, err
 	}
-	if _, err := root.Lstat(archive.ManifestName); err == nil || keep {
+	if keep || inArchive(filepath.Dir(name)) {
 		return &news, nil
 	}
 	return &news, transfer.RemovePieces(ctx, root, m, names)
+}
+
+// inArchive reports whether a folder is in an archive, however deep: templates
+// put files anywhere below it, and the manifest at its top names them.
+func inArchive(dir string) bool {
+	dir = absolute(dir)
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	for {
+		if _, err := os.Lstat(filepath.Join(dir, archive.ManifestName)); err == nil {
+			return true
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return false
+		}
+		dir = up
+	}
 }
 
 // piecesBeside finds the pieces in a folder, by size and hash; "" stands for one

@@ -191,6 +191,8 @@ func deleteSource(res transfer.FileResult) error {
 		return errors.New("it is a link, and what it leads to was sent")
 	case !transfer.SourceOf(fi).Equal(res.Source):
 		return transfer.ErrChanged
+	case res.MessageID == 0:
+		return errors.New("its message is not known")
 	}
 	return dir.Remove(name)
 }

@@ -17,14 +17,14 @@ type source struct {
 }
 
 // leftOut counts what folders have that is not sent.
-type leftOut struct{ empty, links, special, thumbs int }
+type leftOut struct{ empty, links, special, thumbs, twice int }
 
 func (l leftOut) String() string {
 	var parts []string
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{l.empty, "empty"}, {l.links, "links"}, {l.special, "neither files nor folders"}, {l.thumbs, "previews of other files (.thumb)"}} {
+	}{{l.empty, "empty"}, {l.links, "links"}, {l.special, "neither files nor folders"}, {l.thumbs, "previews of other files (.thumb)"}, {l.twice, "named twice"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
@@ -34,9 +34,11 @@ func (l leftOut) String() string {
 
 // sources lists the files that are named, and all those in and below folders
 // that are, by name. Links are followed only where they are named themselves. A
-// folder that cannot be read comes as a source of its own, which then fails.
+// folder that cannot be read comes as a source of its own, which then fails. What
+// is named more than once comes once, and where it does first.
 func sources(paths []string, left *leftOut) iter.Seq[source] {
 	return func(yield func(source) bool) {
+		yield = firsts(paths, left, yield)
 		for _, path := range paths {
 			info, err := os.Stat(path)
 			if err != nil || !info.IsDir() {
@@ -49,6 +51,23 @@ func sources(paths []string, left *leftOut) iter.Seq[source] {
 				return
 			}
 		}
+	}
+}
+
+// firsts leaves out what came before. A single path names nothing twice.
+func firsts(paths []string, left *leftOut, yield func(source) bool) func(source) bool {
+	if len(paths) < 2 {
+		return yield
+	}
+	came := make(map[uint64]bool) // by pathKey
+	return func(s source) bool {
+		key := pathKey(s)
+		if came[key] {
+			left.twice++
+			return true
+		}
+		came[key] = true
+		return yield(s)
 	}
 }
 

@@ -51,6 +51,10 @@ func TestSources(t *testing.T) {
 	if got, _ := list("single", "missing", "top/b"); !slices.Equal(got, []string{"single", "missing", "b/1", "b/2"}) {
 		t.Errorf("with a file that is missing: %q", got)
 	}
+	// What is named twice comes once.
+	if got, left := list("top/b/2", "top", "top/b/../a"); !slices.Equal(got, []string{"2", "top/a", "top/b/1", "top/c/d/e/deep"}) || left.twice != 2 {
+		t.Errorf("with files that are named twice: %q, %v", got, left)
+	}
 	for s := range sources([]string{filepath.Join(dir, "top"), filepath.Join(dir, "single")}, new(leftOut)) {
 		if s.rel != "top/a" {
 			t.Errorf("%s after the list was left", s.rel)

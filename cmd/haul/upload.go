@@ -31,6 +31,9 @@ func upJob() jobKind {
 			if _, err := parseSending(c); err != nil {
 				return err
 			}
+			if c.Bool("delete-source") && c.String("schedule") != "" {
+				return usagef("--delete-source and --schedule exclude each other: nothing proves that Telegram has a message that it has yet to send")
+			}
 			_, err := parseMessages(c, time.Now())
 			return err
 		},
@@ -98,6 +101,11 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 		return err
 	}
 	defer out.close()
+	if out.existing != nil {
+		if err := out.existing.reserve(ctx, sources(j.args, new(leftOut))); err != nil {
+			return err
+		}
+	}
 	var left leftOut
 	report, err := e.Upload(ctx, out.split(plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {

@@ -28,6 +28,8 @@ const (
 // done is durable.
 type progress struct {
 	Version int `json:"version"`
+	// Chat is the marked id. 0: early versions did not say.
+	Chat int64 `json:"chat,omitempty"`
 	// Sizes of the lists when this was written. If one is smaller now, it was
 	// cut or replaced, and nothing of this holds.
 	Manifest int64 `json:"manifest_bytes"`
@@ -341,7 +343,7 @@ func (t *Tracker) save(done spans, pts int, finished bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := a.progress
-	p.Manifest, p.Messages, p.Pts = sizes[0], sizes[1], pts
+	p.Chat, p.Manifest, p.Messages, p.Pts = a.chat, sizes[0], sizes[1], pts
 	s := p.Selections[t.key]
 	if s == nil {
 		s = new(selectionDone)

@@ -411,7 +411,13 @@ func (t *Tracker) Walk(in Span, ascending, complete bool) *Walk {
 // Listed takes in the next message, which is in messages.jsonl by now, and how
 // many of its files are to be fetched. FileOver has to be called for each. It
 // stands for the ids between it and the one before it, too.
-func (w *Walk) Listed(id, files int) {
+func (w *Walk) Listed(id, files int) { w.listed(id, files, false) }
+
+// ListedOpen is Listed for a message that is not done even when these files are:
+// a later run is to look at it again.
+func (w *Walk) ListedOpen(id, files int) { w.listed(id, files, true) }
+
+func (w *Walk) listed(id, files int, open bool) {
 	span := Span{id, id}
 	switch {
 	case id < w.rest.From || id > w.rest.To:
@@ -426,6 +432,13 @@ func (w *Walk) Listed(id, files int) {
 		w.rest.To = id - 1
 	}
 	w.look(span, id)
+	switch {
+	case !open:
+	case w.ascending:
+		span.To = id - 1
+	default:
+		span.From = id + 1
+	}
 	w.t.listed(id, span, files)
 }
 

@@ -212,7 +212,7 @@ func (c *Chat) edit(ctx context.Context, m *telegram.Message, known bool, y yiel
 		return err
 	}
 	if known {
-		c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(list))
+		c.listed(c.track.Walk(only(m.ID), true, false), m, len(list))
 	}
 	return y.all(list)
 }

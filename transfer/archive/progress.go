@@ -67,16 +67,15 @@ func readProgress(root *os.Root) *progress {
 	if err != nil || json.Unmarshal(b, p) != nil || p.Version != progressVersion {
 		return newProgress()
 	}
+	if p.Selections == nil || p.Pts < 0 || p.Pts > math.MaxInt32 {
+		return newProgress()
+	}
 	for key, s := range p.Selections {
 		if s == nil {
 			delete(p.Selections, key)
 			continue
 		}
-		var sorted spans // whoever wrote it
-		for _, x := range s.Ranges {
-			sorted.add(x)
-		}
-		s.Ranges = sorted
+		s.Ranges = merged(s.Ranges)
 	}
 	return p
 }
@@ -97,7 +96,17 @@ func (a *Archive) checkProgress() error {
 			return nil
 		}
 	}
+	a.progress.clamp(a.top())
 	return nil
+}
+
+// clamp leaves out what is above the highest recorded message: there are none
+// there that could be done, only such as may come.
+func (p *progress) clamp(top int) {
+	for _, s := range p.Selections {
+		s.Ranges = s.Ranges.upTo(top)
+		s.Newest = max(min(s.Newest, top), 0)
+	}
 }
 
 // A Tracker follows how far a run has come with the chat of an archive, under

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 // A Filter is safe for concurrent use.
 type Filter struct {
 	text    string // as it was written
+	moments string // what since(…) in it means: that depends on when and where it is read
 	program *vm.Program
 }
 
@@ -87,7 +89,7 @@ func ParseFilter(text string, now time.Time) (*Filter, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &Filter{text: text, program: program}, nil
+	return &Filter{text: text, moments: strings.Join(bounds.moments, ","), program: program}, nil
 }
 
 // explain keeps what the library says of an error, and its place.
@@ -105,8 +107,9 @@ func since(text string, now time.Time) (time.Time, error) {
 
 // boundedness finds what an expression must not have. The first finding counts.
 type boundedness struct {
-	now time.Time
-	err error
+	now     time.Time
+	moments []string // what since(…) means, each once
+	err     error
 }
 
 // Visit implements ast.Visitor.
@@ -148,7 +151,13 @@ func (b *boundedness) call(n *ast.CallNode) {
 		b.err = errors.New("since needs a text in quotes")
 		return
 	}
-	_, b.err = since(text.Value, b.now)
+	moment, err := since(text.Value, b.now)
+	if b.err = err; err != nil {
+		return
+	}
+	if at := moment.UTC().Format(time.RFC3339); !slices.Contains(b.moments, at) { // a node may be visited again
+		b.moments = append(b.moments, at)
+	}
 }
 
 // Match evaluates the expression for a file of a message.

@@ -27,6 +27,19 @@ type Pass struct {
 	ProtectedBytes int64
 	// Unread are posts of which the comments could not be read.
 	Unread []telegram.Origin
+
+	leftOut map[messageKey]int // protected files of the messages of the present group, and the comments on it
+}
+
+type messageKey struct {
+	chat int64 // marked id
+	id   int
+}
+
+// LeftOut is how many files of a message that a listing has just yielded were
+// meant, but are protected. They may be had some day.
+func (p *Pass) LeftOut(m *telegram.Message) int {
+	return p.leftOut[messageKey{m.Peer.MarkedID(), m.ID}]
 }
 
 // NewPass begins to use a selection.
@@ -85,6 +98,7 @@ func (p *Pass) List(ctx context.Context, messages iter.Seq2[*telegram.Message, e
 				return
 			}
 			if err == nil {
+				clear(p.leftOut)
 				err = p.choose(group)
 			}
 			if err != nil {
@@ -158,7 +172,7 @@ func (p *Pass) choose(group []*telegram.Message) error {
 			if !whole && err == nil {
 				meant, err = p.s.means(m, &f)
 			}
-			return !meant || !p.count(&f)
+			return !meant || !p.count(m, &f)
 		})
 		if err != nil {
 			return err
@@ -168,13 +182,17 @@ func (p *Pass) choose(group []*telegram.Message) error {
 }
 
 // count says whether a file that is meant may be had, and counts it.
-func (p *Pass) count(f *telegram.File) bool {
+func (p *Pass) count(m *telegram.Message, f *telegram.File) bool {
 	switch {
 	case p.Full():
 		return false
 	case f.NoForwards:
 		p.Protected++
 		p.ProtectedBytes += f.Size
+		if p.leftOut == nil {
+			p.leftOut = make(map[messageKey]int)
+		}
+		p.leftOut[messageKey{m.Peer.MarkedID(), m.ID}]++
 		return false
 	}
 	p.Files++

@@ -38,6 +38,7 @@ func (s *Selection) Key() string {
 	add("comments", s.Comments, true)
 	if s.Filter != nil {
 		add("filter", true, s.Filter.text)
+		add("since", s.Filter.moments != "", s.Filter.moments)
 	}
 	return strings.Join(words, " ")
 }

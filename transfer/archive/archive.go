@@ -155,11 +155,17 @@ func FolderName(p telegram.Peer) string {
 // Root is the chat's folder. It stays the archive's.
 func (a *Archive) Root() *os.Root { return a.root }
 
+// load reads what the folder has. A username may have come to another chat
+// since: ids of messages mean others there, and nothing is taken for done.
 func (a *Archive) load() (err error) {
+	other := a.progress.Chat
 	a.manifest, err = a.openList(ManifestName, func(line []byte) error {
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
+		}
+		if e.Chat != 0 && e.Chat != a.chat {
+			other = e.Chat
 		}
 		a.entries[e.key()] = e
 		if !e.Reference {
@@ -170,11 +176,26 @@ func (a *Archive) load() (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", ManifestName, err)
 	}
+	if other != 0 && other != a.chat {
+		return &OtherChatError{Folder: a.folder, Has: other, Wanted: a.chat}
+	}
 	a.history, err = a.openList(MessagesName, a.readHistory)
 	if err != nil {
 		return fmt.Errorf("%s: %w", MessagesName, err)
 	}
 	return a.checkProgress()
+}
+
+// An OtherChatError says that the folder of a chat has the archive of another
+// one, which had its username before.
+type OtherChatError struct {
+	Folder      string // its name
+	Has, Wanted int64  // marked ids
+}
+
+func (e *OtherChatError) Error() string {
+	return fmt.Sprintf("the folder has the archive of chat %d, and the username is that of chat %d now; "+
+		"rename the folder (to %s_%d, say), then run this again", e.Has, e.Wanted, e.Folder, e.Has)
 }
 
 // openList opens a list for appending and reads what it has. A last line

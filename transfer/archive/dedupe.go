@@ -149,14 +149,21 @@ func (p *Pool) Close() error { return p.base.Close() }
 // Share has a download of a file of the archive look first for what is there
 // already: what the manifest refers to, and, unless it is nil, in the pool of
 // the folder above. When it is finished it is entered into the manifest, and
-// known to the pool. Path has to be set; Same, Local and Finished are.
+// known to the pool. Path has to be set; Same, Local and Finished are: a file that
+// is asked for again while it is under way waits, and is there then.
 func (a *Archive) Share(p *Pool, m *telegram.Message, d *transfer.Download) {
 	s := &shared{p: p, a: a, m: m, f: d.File, own: path.Join(a.folder, d.Path), modTime: d.ModTime}
 	d.Local, d.Finished = s.local, s.finished
+	d.Same = a.same(d.File)
 	if p != nil {
 		c := contentOf(d.File)
 		d.Same = fmt.Sprint(c.document, c.photo, c.size)
 	}
+}
+
+// same is equal for downloads of one file of the archive.
+func (a *Archive) same(f telegram.File) string {
+	return fmt.Sprint(a.chat, f.Origin.MessageID, f.ID, f.IsThumb)
 }
 
 // shared is a download that looks into the pool.

@@ -28,6 +28,8 @@ const (
 // done is durable.
 type progress struct {
 	Version int `json:"version"`
+	// Chat is the marked id. 0: early versions did not say.
+	Chat int64 `json:"chat,omitempty"`
 	// Sizes of the lists when this was written. If one is smaller now, it was
 	// cut or replaced, and nothing of this holds.
 	Manifest int64 `json:"manifest_bytes"`
@@ -65,16 +67,15 @@ func readProgress(root *os.Root) *progress {
 	if err != nil || json.Unmarshal(b, p) != nil || p.Version != progressVersion {
 		return newProgress()
 	}
+	if p.Selections == nil || p.Pts < 0 || p.Pts > math.MaxInt32 {
+		return newProgress()
+	}
 	for key, s := range p.Selections {
 		if s == nil {
 			delete(p.Selections, key)
 			continue
 		}
-		var sorted spans // whoever wrote it
-		for _, x := range s.Ranges {
-			sorted.add(x)
-		}
-		s.Ranges = sorted
+		s.Ranges = merged(s.Ranges)
 	}
 	return p
 }
@@ -95,7 +96,17 @@ func (a *Archive) checkProgress() error {
 			return nil
 		}
 	}
+	a.progress.clamp(a.top())
 	return nil
+}
+
+// clamp leaves out what is above the highest recorded message: there are none
+// there that could be done, only such as may come.
+func (p *progress) clamp(top int) {
+	for _, s := range p.Selections {
+		s.Ranges = s.Ranges.upTo(top)
+		s.Newest = max(min(s.Newest, top), 0)
+	}
 }
 
 // A Tracker follows how far a run has come with the chat of an archive, under
@@ -341,7 +352,7 @@ func (t *Tracker) save(done spans, pts int, finished bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := a.progress
-	p.Manifest, p.Messages, p.Pts = sizes[0], sizes[1], pts
+	p.Chat, p.Manifest, p.Messages, p.Pts = a.chat, sizes[0], sizes[1], pts
 	s := p.Selections[t.key]
 	if s == nil {
 		s = new(selectionDone)
@@ -409,7 +420,13 @@ func (t *Tracker) Walk(in Span, ascending, complete bool) *Walk {
 // Listed takes in the next message, which is in messages.jsonl by now, and how
 // many of its files are to be fetched. FileOver has to be called for each. It
 // stands for the ids between it and the one before it, too.
-func (w *Walk) Listed(id, files int) {
+func (w *Walk) Listed(id, files int) { w.listed(id, files, false) }
+
+// ListedOpen is Listed for a message that is not done even when these files are:
+// a later run is to look at it again.
+func (w *Walk) ListedOpen(id, files int) { w.listed(id, files, true) }
+
+func (w *Walk) listed(id, files int, open bool) {
 	span := Span{id, id}
 	switch {
 	case id < w.rest.From || id > w.rest.To:
@@ -424,6 +441,13 @@ func (w *Walk) Listed(id, files int) {
 		w.rest.To = id - 1
 	}
 	w.look(span, id)
+	switch {
+	case !open:
+	case w.ascending:
+		span.To = id - 1
+	default:
+		span.From = id + 1
+	}
 	w.t.listed(id, span, files)
 }
 

@@ -51,6 +51,7 @@ func all(t *Tracker) string { return fmt.Sprint(t.Gaps(Span{1, NoEnd})) }
 func TestTracker(t *testing.T) {
 	dir := t.TempDir()
 	a := openTest(t, dir)
+	a.mustAdd(t, message(100, 0), true) // what is above the last one is not taken for done
 	tr := a.Track("")
 	w := tr.Walk(Span{1, NoEnd}, false, true)
 	for _, m := range []struct{ id, files int }{{100, 0}, {90, 1}, {80, 2}, {70, 0}} {
@@ -156,7 +157,7 @@ func TestProgressOfOtherLists(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		a := openTest(t, dir)
-		a.mustAdd(t, message(3, 0), true)
+		a.mustAdd(t, message(5, 0), true)
 		tr := a.Track("")
 		tr.Walk(Span{1, 5}, false, false).End()
 		tr.SetPts(77)

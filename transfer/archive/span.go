@@ -33,6 +33,16 @@ func (s *Span) UnmarshalJSON(b []byte) error {
 // any two. The zero value is empty.
 type spans []Span
 
+// merged is the set of the ids of spans in any order, which may overlap: whoever
+// wrote them. They are sorted in place.
+func merged(list []Span) (s spans) {
+	slices.SortFunc(list, func(a, b Span) int { return a.From - b.From })
+	for _, x := range list {
+		s.add(x) // at the end: nothing is moved
+	}
+	return s
+}
+
 // add puts ids in.
 func (s *spans) add(x Span) {
 	if x.From > x.To {
@@ -68,6 +78,17 @@ func (s *spans) remove(id int) {
 func (s spans) has(id int) bool {
 	i, _ := slices.BinarySearchFunc(s, id, func(have Span, id int) int { return have.To - id })
 	return i < len(s) && s[i].From <= id
+}
+
+// upTo is the set without the ids above one.
+func (s spans) upTo(top int) spans {
+	for len(s) > 0 && s[len(s)-1].From > top {
+		s = s[:len(s)-1]
+	}
+	if len(s) > 0 {
+		s[len(s)-1].To = min(s.top(), top)
+	}
+	return s
 }
 
 // top is the highest id, 0 of an empty set.

@@ -20,7 +20,7 @@ func (a *Archive) Thumb(m *telegram.Message, d *transfer.Download) (transfer.Dow
 		e.Path = d.Path + transfer.ThumbSuffix
 	}
 	return transfer.Download{
-		File: f, Dir: a.root, Path: e.Path, SHA256: a.SHA256(f), ModTime: d.ModTime,
+		File: f, Dir: a.root, Path: e.Path, SHA256: a.SHA256(f), ModTime: d.ModTime, Same: a.same(f),
 		Finished: func(res transfer.FileResult) error { return a.AddFileOf(m, f, res) },
 	}, true
 }

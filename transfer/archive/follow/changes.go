@@ -157,6 +157,10 @@ func (c *Chat) news(ctx context.Context, list []*telegram.Message, y yield) (int
 // that the archive has not: the old ones stay.
 func (c *Chat) edits(ctx context.Context, list []*telegram.Message, y yield) (int, error) {
 	n := 0
+	known, err := c.editedForAll(ctx, list)
+	if err != nil {
+		return n, err
+	}
 	list = slices.DeleteFunc(list, func(m *telegram.Message) bool {
 		return m.ID > c.listedTo || !c.o.Selection.Within(m) && !c.folder.HasMessage(m.ID)
 	})
@@ -168,7 +172,7 @@ func (c *Chat) edits(ctx context.Context, list []*telegram.Message, y yield) (in
 			continue
 		}
 		m.Files = slices.DeleteFunc(m.Files, c.folder.Has)
-		if err := c.edit(ctx, m, y); err != nil {
+		if err := c.edit(ctx, m, known[m.ID], y); err != nil {
 			return n, err
 		}
 		n++
@@ -176,17 +180,40 @@ func (c *Chat) edits(ctx context.Context, list []*telegram.Message, y yield) (in
 	return n, nil
 }
 
-func (c *Chat) edit(ctx context.Context, m *telegram.Message, y yield) error {
+// editedForAll takes in of edited messages what concerns every selection, since
+// the channel's state is one for all of them, and no other run is told of these
+// edits: the new lines, and that those with a file that the archive has not are
+// not done. It returns which were done, or on the way there, under this selection.
+func (c *Chat) editedForAll(ctx context.Context, list []*telegram.Message) (known map[int]bool, err error) {
+	known = make(map[int]bool)
+	for _, m := range list {
+		if c.folder.HasMessage(m.ID) {
+			if err := c.o.Room(ctx, func() error { _, err := c.folder.AddMessage(m); return err }); err != nil {
+				return nil, err
+			}
+		}
+		known[m.ID] = !c.track.Open(m.ID)
+		if slices.ContainsFunc(m.Files, func(f telegram.File) bool { return !c.folder.Has(f) }) {
+			c.track.Reopen(m.ID)
+		}
+	}
+	return known, nil
+}
+
+// edit takes in an edited message with the files that are to be fetched. One
+// that was not known to be done is not when they are, either.
+func (c *Chat) edit(ctx context.Context, m *telegram.Message, known bool, y yield) error {
 	err := c.o.Room(ctx, func() error { _, err := c.folder.AddMessage(m); return err })
-	if err != nil || len(m.Files) == 0 {
+	if err != nil {
 		return err
 	}
 	list, err := c.o.Downloads(ctx, c.folder, m)
 	if err != nil {
 		return err
 	}
-	c.track.Reopen(m.ID)
-	c.track.Walk(only(m.ID), true, false).Listed(m.ID, len(list))
+	if known {
+		c.listed(c.track.Walk(only(m.ID), true, false), m, len(list))
+	}
 	return y.all(list)
 }
 

@@ -21,7 +21,7 @@ type comments struct {
 	chat *Chat
 	post int  // whose comments are coming; 0: none
 	hold bool // the post has an entry that is over when they have come
-	keep bool // for ever: the post is young
+	keep bool // for ever: the post is young, or a comment has protected files
 	// heads are copies of posts to be fetched, by group.
 	heads map[int64]*heads
 
@@ -76,6 +76,7 @@ func (t *comments) release() {
 // take records a comment and yields its files.
 func (t *comments) take(ctx context.Context, m *telegram.Message, y yield) error {
 	c := t.chat
+	t.keep = t.keep || c.o.Pass.LeftOut(m) > 0
 	folder, err := c.o.Folder(m.Peer)
 	if err != nil {
 		return err

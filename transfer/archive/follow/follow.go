@@ -432,7 +432,7 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 		return err
 	}
 	if w != nil {
-		w.Listed(m.ID, len(list)+c.talk.holds(m))
+		c.listed(w, m, len(list)+c.talk.holds(m))
 		c.seen = max(c.seen, m.ID)
 	}
 	if err := y.all(list); err != nil {
@@ -443,6 +443,16 @@ func (c *Chat) take(ctx context.Context, m *telegram.Message, w *archive.Walk, y
 		return c.o.Room(ctx, c.Save)
 	}
 	return nil
+}
+
+// listed has a walk take in a message. One with files that are protected now is
+// not done when the others are: that may be lifted.
+func (c *Chat) listed(w *archive.Walk, m *telegram.Message, files int) {
+	if c.o.Pass.LeftOut(m) > 0 {
+		w.ListedOpen(m.ID, files)
+		return
+	}
+	w.Listed(m.ID, files)
 }
 
 // downloads are the files of a message, on their way into an archive.

@@ -49,6 +49,20 @@ type source struct {
 	*telegram.Client
 	mu         sync.Mutex
 	difference func(pts int) (telegram.Difference, error) // nil: ask
+	change     func(m *telegram.Message)                  // what it lists; nil: nothing
+}
+
+func (s *source) Messages(ctx context.Context, p telegram.Peer, o telegram.MessagesOptions) iter.Seq2[*telegram.Message, error] {
+	return func(yield func(*telegram.Message, error) bool) {
+		for m, err := range s.Client.Messages(ctx, p, o) {
+			if err == nil && s.change != nil {
+				s.change(m)
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *source) ChannelDifference(ctx context.Context, p telegram.Peer, pts int) (telegram.Difference, error) {
@@ -128,7 +142,7 @@ func (r *rig) run(ctx context.Context, j job) (*transfer.Report, error) {
 		}
 	}()
 	var e *transfer.Engine
-	j.o.Selection, j.o.Pass = &j.s, selection.NewPass(&j.s, r.client)
+	j.o.Selection, j.o.Pass = &j.s, selection.NewPass(&j.s, r.source)
 	j.o.Folder = func(p telegram.Peer) (*archive.Archive, error) {
 		if f := folders[p.MarkedID()]; f != nil {
 			return f, nil

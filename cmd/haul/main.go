@@ -67,11 +67,22 @@ func newApp() *cli.App {
 
 func usageError(_ *cli.Context, err error, _ bool) error { return &usageErr{err} }
 
+// noArguments fails if a command that takes none was given some.
+func noArguments(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef("haul %s takes no arguments, such as %q", c.Command.Name, c.Args().First())
+	}
+	return nil
+}
+
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version", Description: "Example:\n   haul version",
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
 			_, err := fmt.Fprintln(c.App.Writer, "haul", version)
 			return err
 		},

@@ -109,6 +109,7 @@ type job struct {
 	args  []string // as they were typed, each once
 	known bool     // and unfinished when the run began
 	again bool     // haul resume goes on with it
+	pass  bool     // of a watch only the first pass is made: the watch stays unfinished
 	begun bool
 
 	mu     sync.Mutex // guards what follows
@@ -321,6 +322,9 @@ func (j *job) end(err error) error {
 		j.saver.Wait()
 	}
 	j.record.State, j.record.Reason = jobState(err)
+	if j.pass && err == nil {
+		j.record.State = jobInterrupted // as the watch was
+	}
 	var b checkpoint.Batch
 	if err == nil {
 		j.record.ListDone, j.record.BytesDone = true, j.record.BytesKnown

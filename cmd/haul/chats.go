@@ -46,6 +46,9 @@ func chatsCommand() *cli.Command {
 			stringFlag("type", "", "only such chats: channel,group,user"),
 		},
 		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
 			types, err := parseChatTypes(c.String("type"))
 			if err != nil {
 				return err

@@ -54,6 +54,9 @@ func fetchFlags() []cli.Flag {
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
 	tuning := typed(c, k.how())
+	if err := applyCommandConfig(c); err != nil {
+		return err
+	}
 	if err := k.check(c); err != nil {
 		return err
 	}

@@ -45,6 +45,9 @@ func lsCommand() *cli.Command {
 			"   haul ls --local out --type video --from 2024-01",
 		Flags: append(selectionFlags(), searchFlag(), localFlag()),
 		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
 			if c.NArg() != 1 && c.String("local") == "" {
 				return usagef("which chat? haul ls @name")
 			}

@@ -60,8 +60,8 @@ func forwardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "forward", Usage: "forward messages with files to another chat, without moving a byte", ArgsUsage: "LINK|CHAT...", OnUsageError: usageError,
 		Description: "Telegram copies the messages by itself. They come in the order in which they were written, the oldest first;\n" +
-			"albums stay albums. A run that was cut short goes on where it was, and forwards nothing twice. Protected content\n" +
-			"is left out and counted. Flags say which files are meant, as for haul dl, but that --until ends the range.\n\nExample:\n" +
+			"albums stay albums. A run that was cut short goes on where it was, and forwards nothing twice; one\n" +
+			"that is done forwards everything once more when it is run again. Protected content is left out and counted. Flags say which files are meant, as for haul dl, but that --until ends the range.\n\nExample:\n" +
 			"   haul --datacenters dc.json forward https://t.me/bigchannel/25 --to me\n" +
 			"   haul --datacenters dc.json forward @bigchannel --to @backup --from 2025-01-01 --type video --dry-run",
 		Flags:  forwardJob().flags(),

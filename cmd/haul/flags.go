@@ -45,6 +45,7 @@ func globalFlags() []cli.Flag {
 		boolFlag("json", "print events as JSON, one a line, and nothing else"),
 		boolFlag("quiet", "print only errors", "q"),
 		boolFlag("no-progress", "no bars, also on a terminal"),
+		&cli.BoolFlag{Name: "version", Usage: "print the version"},
 	}, networkFlags()...)
 }
 
@@ -94,6 +95,9 @@ func applyValues(c *cli.Context, values map[string]any) error {
 			continue
 		}
 		if err := c.Set(name, fmt.Sprint(v)); err != nil {
+			if want := wanted(f); want != "" {
+				return usagef("configuration: %s = %v: %s", key, v, want)
+			}
 			return usagef("configuration: %s: %w", key, err)
 		}
 	}

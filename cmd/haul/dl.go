@@ -417,8 +417,5 @@ func sayProtected(c *cli.Context, pass *selection.Pass) {
 }
 
 func protectedLine(pass *selection.Pass) string {
-	if pass.Protected == 1 {
-		return "1 file is protected content and was left out"
-	}
-	return fmt.Sprintf("%d files are protected content and were left out", pass.Protected)
+	return are(pass.Protected, "file") + " protected content and left out"
 }

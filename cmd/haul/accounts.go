@@ -53,6 +53,9 @@ func logoutCommand() *cli.Command {
 		Description: "The auth keys are destroyed. Jobs and what was downloaded stay. What also stays, sealed, is a token that spares\n" +
 			"this account the code of its next login from here; haul accounts remove deletes that too.\n\nExample:\n   haul logout -n work",
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 { // the account that is meant may not be the one that is chosen
+				return usagef("haul logout takes no arguments: -n NAME names the account")
+			}
 			if err := applyCommandConfig(c); err != nil {
 				return err
 			}
@@ -102,6 +105,9 @@ func whoamiCommand() *cli.Command {
 		Name: "whoami", Usage: "ask Telegram who is signed in", OnUsageError: usageError,
 		Description: "Example:\n   haul whoami",
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usagef("haul whoami takes no arguments: -n NAME names the account")
+			}
 			return withAccount(c, func(ctx context.Context, a *account) error {
 				user, err := a.client.Self(ctx)
 				if err != nil {

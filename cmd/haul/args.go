@@ -77,6 +77,16 @@ func commandAt(app *cli.App, args []string) int {
 	return -1
 }
 
+// commandName is the name of the command, "" if there is none.
+func commandName(app *cli.App, args []string) string {
+	if at := commandAt(app, args); at >= 0 {
+		if c := app.Command(args[at]); c != nil {
+			return c.Name
+		}
+	}
+	return ""
+}
+
 // has says whether the flag a is one of flags.
 func has(flags []cli.Flag, a string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")

@@ -43,7 +43,7 @@ func parseCaption(text string, mode markup.Mode) (*caption, error) {
 	}
 	sample, err := c.of(source{path: "a/b.c", rel: "a/b.c"})
 	if err != nil {
-		return nil, &usageErr{err}
+		return nil, &usageErr{error: err}
 	}
 	if _, _, err := mode.Parse(sample); err != nil {
 		return nil, usagef("--caption: %w\n%s", err, sample)

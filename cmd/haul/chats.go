@@ -43,9 +43,12 @@ func chatsCommand() *cli.Command {
 			"names the chat to other commands.\n\nExample:\n   haul chats\n   haul chats lecture --topics",
 		Flags: []cli.Flag{
 			boolFlag("topics", "also the topics of each group that has some"),
-			stringFlag("type", "", "only such chats: channel,group,user"),
+			&cli.StringFlag{Name: "type", Usage: "only such chats: channel,group,user", EnvVars: []string{"HAUL_CHATS_TYPE"}},
 		},
 		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
 			types, err := parseChatTypes(c.String("type"))
 			if err != nil {
 				return err

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/transfer/archive"
 )
 
 // Completion in shells: a small script asks haul itself, through a hidden
@@ -122,8 +124,12 @@ func fittingFlags(flags []cli.Flag, typed string) (fitting []completion) {
 	return fitting
 }
 
-// choices are the values of a flag that has few, each with a text in front.
+// choices are the values of a flag that has few, each with a text in front. Of a
+// list the last word is meant.
 func choices(command, flag, front, typed string) (fitting []completion) {
+	if comma := strings.LastIndexByte(typed, ','); comma >= 0 && (flag == "type" || flag == "as") {
+		front, typed = front+typed[:comma+1], typed[comma+1:]
+	}
 	for _, v := range slices.Concat(flagChoices()[flag], flagChoices()[command+" "+flag]) {
 		if strings.HasPrefix(v, typed) {
 			fitting = append(fitting, completion{word: front + v})
@@ -134,13 +140,24 @@ func choices(command, flag, front, typed string) (fitting []completion) {
 
 // flagChoices are the flags that take one of a few words, some of one command only.
 func flagChoices() map[string][]string {
-	return map[string][]string{
+	all := map[string][]string{
 		"order":      {"listed", "smallest", "largest"},
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {"text", "json"},
 		"transport":  {"abridged", "intermediate", "padded", "full"},
 		"login type": {"code", "qr", "bot", "import"},
+		"chats type": {typeChannel, typeGroup, typeUser},
+		"as":         {"auto", "document", "photo", "video", "audio", "voice"},
+		"dedupe":     {string(archive.DedupeOff), string(archive.DedupeHardlink), string(archive.DedupeReference)},
+		"sidecar":    {"json"},
+		"parse-mode": {"markdown", "html", "none"},
+		"up thumbs":  {"auto", "sidecar", "none"},
+		"direction":  {"down", "up", "both"},
 	}
+	for _, command := range []string{"ls", "archive", "dl", "forward"} {
+		all[command+" type"] = []string{"photo", "video", "audio", "voice", "round", "document", "sticker", "gif"}
+	}
+	return all
 }
 
 func completionScripts() map[string]string {

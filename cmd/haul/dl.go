@@ -402,12 +402,20 @@ type protectedEvent struct {
 // tellProtected is for programs, sayProtected for people.
 func tellProtected(show *displays, pass *selection.Pass) {
 	if pass.Protected > 0 {
-		show.event(protectedEvent{transfer.Header{Event: "protected", Time: time.Now()}, pass.Protected, pass.ProtectedBytes})
+		show.event(protectedOf(pass))
 	}
+}
+
+func protectedOf(pass *selection.Pass) protectedEvent {
+	return protectedEvent{transfer.Header{Event: "protected", Time: time.Now()}, pass.Protected, pass.ProtectedBytes}
 }
 
 func sayProtected(c *cli.Context, pass *selection.Pass) {
 	if pass.Protected > 0 && !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files are protected content and were left out\n", pass.Protected)
+		_, _ = fmt.Fprintln(c.App.Writer, protectedLine(pass))
 	}
+}
+
+func protectedLine(pass *selection.Pass) string {
+	return are(pass.Protected, "file") + " protected content and left out"
 }

@@ -85,8 +85,8 @@ func dryRun(c *cli.Context, pass *selection.Pass, files iter.Seq2[found, error],
 	if c.Bool("json") {
 		return lines.Encode(done)
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d files (%s) would be fetched, %d (%s) are there, %d (%s) are protected content\n",
-		done.Files, size(done.Bytes), done.FilesThere, size(done.BytesThere), done.FilesProtected, size(done.BytesProtected))
+	_, err := fmt.Fprintf(c.App.Writer, "%s (%s) would be fetched, %d (%s) are there, %d (%s) are protected content\n",
+		count(done.Files, "file"), size(done.Bytes), done.FilesThere, size(done.BytesThere), done.FilesProtected, size(done.BytesProtected))
 	return err
 }
 

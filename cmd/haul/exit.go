@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/cmd/haul/internal/vault"
@@ -31,11 +34,14 @@ const (
 )
 
 // A usageErr is a command line that makes no sense.
-type usageErr struct{ error }
+type usageErr struct {
+	error
+	command string // "" if it is not known
+}
 
 func (e *usageErr) Unwrap() error { return e.error }
 
-func usagef(format string, args ...any) error { return &usageErr{fmt.Errorf(format, args...)} }
+func usagef(format string, args ...any) error { return &usageErr{error: fmt.Errorf(format, args...)} }
 
 // someFailed ends a run of which some files failed; they were named before.
 type someFailed struct {
@@ -95,7 +101,11 @@ func explain(err error) (code int, hint string) {
 	case errors.Is(err, archive.ErrNone):
 		return exitFailed, "name the folder that haul archive has made, or one above it"
 	case errors.As(err, &usage):
-		return exitUsage, "haul help COMMAND shows the flags and an example"
+		return exitUsage, fmt.Sprintf("haul help %s shows the flags and an example", cmp.Or(usage.command, "COMMAND"))
+	case errors.As(err, new(cli.ExitCoder)): // of the library's own help
+		return exitUsage, "haul help lists the commands"
+	case errors.Is(err, telegram.ErrNotLink), errors.Is(err, telegram.ErrLinkKind):
+		return exitUsage, "a chat is @name, a t.me link, a number such as -1001234567890, or me; docs/guide.md lists more ways"
 	case errors.As(err, &some):
 		return exitSomeFailed, some.hint()
 	case errors.As(err, &kept):

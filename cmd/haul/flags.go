@@ -45,6 +45,7 @@ func globalFlags() []cli.Flag {
 		boolFlag("json", "print events as JSON, one a line, and nothing else"),
 		boolFlag("quiet", "print only errors", "q"),
 		boolFlag("no-progress", "no bars, also on a terminal"),
+		&cli.BoolFlag{Name: "version", Usage: "print the version"},
 	}, networkFlags()...)
 }
 
@@ -88,26 +89,40 @@ func applyValues(c *cli.Context, values map[string]any) error {
 		flags = c.App.Flags
 	}
 	for _, f := range flags {
-		name := f.Names()[0]
-		v, ok := values[name]
+		name, key := f.Names()[0], configKey(f)
+		v, ok := values[key]
 		if !ok || c.IsSet(name) {
 			continue
 		}
 		if err := c.Set(name, fmt.Sprint(v)); err != nil {
-			return usagef("configuration: %s: %w", name, err)
+			if want := wanted(f); want != "" {
+				return usagef("configuration: %s = %v: %s", key, v, want)
+			}
+			return usagef("configuration: %s: %w", key, err)
 		}
 	}
 	return nil
 }
 
+// configKey is the key of a flag in the configuration file. It says what its
+// variable says: thumbs is HAUL_THUMBS, and up-thumbs is HAUL_UP_THUMBS, since
+// haul up means something else by it.
+func configKey(f cli.Flag) string {
+	if d, ok := f.(cli.DocGenerationFlag); ok && len(d.GetEnvVars()) > 0 {
+		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(d.GetEnvVars()[0], "HAUL_"), "_", "-"))
+	}
+	return f.Names()[0]
+}
+
+// knownFlags are the keys that the configuration may have.
 func knownFlags(app *cli.App) []string {
 	var names []string
 	for _, f := range app.Flags {
-		names = append(names, f.Names()...)
+		names = append(names, configKey(f))
 	}
 	for _, cmd := range app.Commands {
 		for _, f := range cmd.Flags {
-			names = append(names, f.Names()...)
+			names = append(names, configKey(f))
 		}
 	}
 	return names

@@ -60,8 +60,8 @@ func forwardCommand() *cli.Command {
 	return &cli.Command{
 		Name: "forward", Usage: "forward messages with files to another chat, without moving a byte", ArgsUsage: "LINK|CHAT...", OnUsageError: usageError,
 		Description: "Telegram copies the messages by itself. They come in the order in which they were written, the oldest first;\n" +
-			"albums stay albums. A run that was cut short goes on where it was, and forwards nothing twice. Protected content\n" +
-			"is left out and counted. Flags say which files are meant, as for haul dl, but that --until ends the range.\n\nExample:\n" +
+			"albums stay albums. A run that was cut short goes on where it was, and forwards nothing twice; one\n" +
+			"that is done forwards everything once more when it is run again. Protected content is left out and counted. Flags say which files are meant, as for haul dl, but that --until ends the range.\n\nExample:\n" +
 			"   haul --datacenters dc.json forward https://t.me/bigchannel/25 --to me\n" +
 			"   haul --datacenters dc.json forward @bigchannel --to @backup --from 2025-01-01 --type video --dry-run",
 		Flags:  forwardJob().flags(),
@@ -366,7 +366,7 @@ func (f *forwarding) behind(ctx context.Context, t target) (telegram.Peer, iter.
 // say sums up for people.
 func (f *forwarding) say(c *cli.Context) {
 	r := &f.run.Counters
-	_, _ = fmt.Fprintf(c.App.Writer, "%d messages forwarded (%d albums), %d before", r.Messages, r.Albums, r.Earlier)
+	_, _ = fmt.Fprintf(c.App.Writer, "%s forwarded (%s), %d before", count(r.Messages, "message"), count(r.Albums, "album"), r.Earlier)
 	if n := r.Protected + f.pass.Protected; n > 0 {
 		_, _ = fmt.Fprintf(c.App.Writer, ", %d left out as protected content", n)
 	}
@@ -455,7 +455,7 @@ func (f *forwarding) dryRun(ctx context.Context, c *cli.Context) error {
 	if c.Bool("json") {
 		return lines.Encode(done)
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d messages (%s) would be forwarded, %d files are protected content\n", done.Messages, size(done.Bytes), done.FilesProtected)
+	_, err := fmt.Fprintf(c.App.Writer, "%s (%s) would be forwarded, left out as protected content: %s\n", count(done.Messages, "message"), size(done.Bytes), count(done.FilesProtected, "file"))
 	return err
 }
 
@@ -467,5 +467,5 @@ func forwardedLine(e forward.Forwarded) string {
 	if e.Before {
 		again = ", as it turns out by an earlier try"
 	}
-	return fmt.Sprintf("%d messages forwarded, %d to %d%s", len(e.Messages), e.Messages[0], e.Messages[len(e.Messages)-1], again)
+	return fmt.Sprintf("%s forwarded, %d to %d%s", count(len(e.Messages), "message"), e.Messages[0], e.Messages[len(e.Messages)-1], again)
 }

@@ -51,11 +51,11 @@ func makeGallery(c *cli.Context) error {
 		})
 	}
 	if res.Missing > 0 || res.BadLines > 0 {
-		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %d files that are not on disk, and %d lines of manifests that cannot be read; haul verify DIR names them\n",
-			res.Missing, res.BadLines)
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: left out: %s not on disk, and %s of manifests that cannot be read; haul verify DIR names them\n",
+			count(res.Missing, "file"), count(res.BadLines, "line"))
 	}
 	if !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files (%s) of %d archives are in %s\n", res.Items, size(res.Bytes), res.Archives, res.Page)
+		_, _ = fmt.Fprintf(c.App.Writer, "%s (%s) of %s are in %s\n", count(res.Items, "file"), size(res.Bytes), count(res.Archives, "archive"), res.Page)
 	}
 	return nil
 }

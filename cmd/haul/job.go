@@ -54,6 +54,9 @@ func fetchFlags() []cli.Flag {
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
 	tuning := typed(c, k.how())
+	if err := applyCommandConfig(c); err != nil {
+		return err
+	}
 	if err := k.check(c); err != nil {
 		return err
 	}
@@ -109,6 +112,7 @@ type job struct {
 	args  []string // as they were typed, each once
 	known bool     // and unfinished when the run began
 	again bool     // haul resume goes on with it
+	pass  bool     // of a watch only the first pass is made: the watch stays unfinished
 	begun bool
 
 	mu     sync.Mutex // guards what follows
@@ -321,6 +325,9 @@ func (j *job) end(err error) error {
 		j.saver.Wait()
 	}
 	j.record.State, j.record.Reason = jobState(err)
+	if j.pass && err == nil {
+		j.record.State = jobInterrupted // as the watch was
+	}
 	var b checkpoint.Batch
 	if err == nil {
 		j.record.ListDone, j.record.BytesDone = true, j.record.BytesKnown

@@ -178,7 +178,8 @@ func resumeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "resume", Usage: "go on with unfinished work", ArgsUsage: "[JOB...]", OnUsageError: usageError,
 		Description: "Goes on with the jobs that haul jobs lists, one after the other, as their command lines would. Flags\n" +
-			"given here come before theirs. The exit code is that of the job which ended worst.\n\nExample:\n" +
+			"given here come before theirs. An archive with --watch only catches up, and stays on the list, unless it is named: then\n" +
+			"it goes on watching. The exit code is that of the job which ended worst.\n\nExample:\n" +
 			"   haul --datacenters dc.json resume\n   haul --datacenters dc.json resume k3f7 --transfers 8",
 		Flags: withoutEnv(fetchFlags()),
 		Action: func(c *cli.Context) error {
@@ -247,7 +248,7 @@ func resume(c *cli.Context, a *account, now map[string]string) error {
 			say(c, "job %s: %s", r.ID, line(r))
 		}
 		if err == nil {
-			err = resumeJob(c, a, r, now)
+			err = resumeJob(c, a, r, now, c.NArg() > 0)
 		}
 		if err == nil {
 			continue
@@ -265,7 +266,9 @@ func resume(c *cli.Context, a *account, now map[string]string) error {
 	return &jobsFailed{failed: failed, total: len(jobs)}
 }
 
-func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]string) error {
+// resumeJob goes on with a job. A watch would never let the next one begin: unless
+// it was named, it only catches up.
+func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]string, named bool) error {
 	i := slices.IndexFunc(jobKinds(), func(k jobKind) bool { return k.command == r.Command })
 	if i < 0 {
 		return fmt.Errorf("job %s: this version of haul has no command %q", r.ID, r.Command)
@@ -274,6 +277,16 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 	jc, err := k.context(c, r, now)
 	if err != nil {
 		return err
+	}
+	j := newJob(a, r)
+	j.again, j.pass = true, jc.Bool("watch") && !named
+	if j.pass {
+		if err := jc.Set("watch", "false"); err != nil {
+			return err
+		}
+		if !c.Bool("json") {
+			say(c, "job %s catches up; haul resume %s goes on watching", r.ID, r.ID)
+		}
 	}
 	cfg, err := clientConfig(jc)
 	if err == nil {
@@ -286,8 +299,6 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 		return err
 	}
 	defer a.hangUp()
-	j := newJob(a, r)
-	j.again = true
 	return j.end(k.run(c.Context, jc, a, j))
 }
 

@@ -38,6 +38,19 @@ type listed struct {
 	Name    string    `json:"name"`
 }
 
+// listedProtected tells of the files that were not listed since they must not be
+// saved: to people beside the list, to programs in its last line.
+func listedProtected(c *cli.Context, pass *selection.Pass) error {
+	if pass.Protected == 0 {
+		return nil
+	}
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(protectedOf(pass))
+	}
+	say(c, "%s", protectedLine(pass))
+	return nil
+}
+
 func lsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the media of a chat, or of an archive", ArgsUsage: "[CHAT]", OnUsageError: usageError,
@@ -45,6 +58,9 @@ func lsCommand() *cli.Command {
 			"   haul ls --local out --type video --from 2024-01",
 		Flags: append(selectionFlags(), searchFlag(), localFlag()),
 		Action: func(c *cli.Context) error {
+			if err := applyCommandConfig(c); err != nil {
+				return err
+			}
 			if c.NArg() != 1 && c.String("local") == "" {
 				return usagef("which chat? haul ls @name")
 			}
@@ -82,7 +98,10 @@ func lsCommand() *cli.Command {
 						}
 					}
 				}
-				return table.Flush()
+				if err := table.Flush(); err != nil {
+					return err
+				}
+				return listedProtected(c, pass)
 			})
 		},
 	}

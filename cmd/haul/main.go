@@ -3,10 +3,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -37,7 +40,11 @@ func run(args []string, dial mtproto.DialFunc) int {
 	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
 	app := newApp()
 	app.Metadata = map[string]any{dialKey: dial}
-	err := app.RunContext(ctx, flagsFirst(app, args))
+	args = flagsFirst(app, args)
+	err := app.RunContext(ctx, args)
+	if usage := (*usageErr)(nil); errors.As(err, &usage) {
+		usage.command = commandName(app, args)
+	}
 	return report(os.Stderr, ctx, err)
 }
 
@@ -57,6 +64,9 @@ func newApp() *cli.App {
 		OnUsageError:   usageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // report does it
 		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				return printVersion(c)
+			}
 			if c.NArg() > 0 {
 				return usagef("no command %q; haul help lists them", c.Args().First())
 			}
@@ -65,15 +75,59 @@ func newApp() *cli.App {
 	}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return &usageErr{err} }
+// badValue is how the flag package says that a value cannot be read.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z-]+): `)
+
+// usageError makes an error of the library's one of ours.
+func usageError(c *cli.Context, err error, _ bool) error {
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		for _, f := range slices.Concat(c.Command.Flags, c.App.Flags) {
+			if want := wanted(f); want != "" && slices.Contains(f.Names(), m[2]) {
+				return usagef("--%s %s: %s", f.Names()[0], m[1], want)
+			}
+		}
+	}
+	return &usageErr{error: err}
+}
+
+// wanted says what a value of a flag looks like, "" if it may be anything.
+func wanted(f cli.Flag) string {
+	switch f.(type) {
+	case *cli.DurationFlag:
+		return "want a time such as 30s, 5m or 1h30m"
+	case *cli.IntFlag:
+		return "want a whole number"
+	case *cli.Float64Flag:
+		return "want a number"
+	case *cli.BoolFlag:
+		return "want true or false"
+	default:
+		return ""
+	}
+}
+
+// noArguments fails if a command that takes none was given some.
+func noArguments(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef("haul %s takes no arguments, such as %q", c.Command.Name, c.Args().First())
+	}
+	return nil
+}
 
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version", Description: "Example:\n   haul version",
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {
-			_, err := fmt.Fprintln(c.App.Writer, "haul", version)
-			return err
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return printVersion(c)
 		},
 	}
+}
+
+func printVersion(c *cli.Context) error {
+	_, err := fmt.Fprintln(c.App.Writer, "haul", version)
+	return err
 }

@@ -11,6 +11,9 @@ func manCommand() *cli.Command {
 		Name: "man", Usage: "print the manual page", OnUsageError: usageError,
 		Description: "Example:\n   haul man > haul.1\n   haul man | man -l -",
 		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
 			page, err := c.App.ToManWithSection(1)
 			if err != nil {
 				return err

@@ -27,7 +27,7 @@ func messageFlags() []cli.Flag {
 	return []cli.Flag{
 		stringFlag("as", "", "send these `KINDS` as what they are, all else as documents: auto (video,audio), document, or a list of photo,video,audio,voice. Telegram compresses photos and keeps no original"),
 		&cli.BoolFlag{Name: "album", Usage: "send neighbours of a folder in albums of up to ten: photos with videos, audio with audio, documents with documents", EnvVars: []string{"HAUL_UP_ALBUM"}},
-		stringFlag("thumbs", "", "previews of videos and audio: auto (a picture beside the file, else ffmpeg if it is there), sidecar (no ffmpeg) or none"),
+		named("thumbs", "THUMBS", "previews of videos and audio: auto (a picture beside the file, else ffmpeg if it is there), sidecar (no ffmpeg) or none"),
 		stringFlag("parse-mode", "", "formatting of captions: markdown, html or none; what a template puts in is never formatting"),
 		named("topic", "TOPIC", "send into this topic of the forum, by its title or id"),
 		named("reply-to", "REPLY_TO", "answer this message of the chat: its id or link"),

@@ -67,8 +67,8 @@ func TestSummary(t *testing.T) {
 	}
 	r.Failed[0].Retryable = false
 	var out strings.Builder
-	summarize(&out, r)
-	for _, want := range []string{"a.bin  2.0 KiB  broken (trying again", "and 2 more; --report", "3 files done", "22 failed", "2 waits for Telegram"} {
+	summarize(&out, r, "sent")
+	for _, want := range []string{"a.bin  2.0 KiB  broken (trying again", "and 2 more; --report", "3 files done", "22 failed", "0 B sent in", "2 waits for Telegram"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
@@ -83,7 +83,7 @@ func TestSummary(t *testing.T) {
 func TestNamesArePrintable(t *testing.T) {
 	const name = "a\x1b[2J\u202eb\r.bin"
 	var out strings.Builder
-	summarize(&out, &transfer.Report{Failed: []transfer.FileResult{{Path: name, Err: errors.New("open " + name + ": no")}}})
+	summarize(&out, &transfer.Report{Failed: []transfer.FileResult{{Path: name, Err: errors.New("open " + name + ": no")}}}, "received")
 	for _, line := range []string{
 		lineOf(transfer.FileDone{Path: name}), lineOf(transfer.FileDone{Path: name, ResumedBytes: 1}),
 		lineOf(transfer.FileFailed{Path: name, Error: "open " + name + ": no"}), lineOf(archive.FileExtra{Path: name}), out.String(),

@@ -27,7 +27,7 @@ func selectionFlags() []cli.Flag {
 		stringFlag("filter", "", "only files of which this is true: 'size > 50*MB and text contains \"lecture\"'; docs/guide.md lists the fields"),
 		stringFlag("topic", "", "only this topic of a forum, by its title or id"),
 		boolFlag("album", "of an album with a file that is meant take all files"),
-		intFlag("limit", 0, "at most so many files"),
+		intFlag("limit", 0, "at most so many files, over all chats"),
 		boolFlag("reverse", "oldest first"),
 	}
 }

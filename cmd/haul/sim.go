@@ -35,6 +35,9 @@ func simCommand() *cli.Command {
 			stringFlag("state", "", "keep keys and uploads in this `DIR` over a restart"),
 		},
 		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
 			if err := applyCommandConfig(c); err != nil {
 				return err
 			}

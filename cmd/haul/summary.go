@@ -20,7 +20,11 @@ const failuresShown = 20
 func outcome(c *cli.Context, j *job, show *displays, r *transfer.Report, err error) error {
 	show.end()
 	if !c.Bool("json") && !c.Bool("quiet") {
-		summarize(c.App.Writer, r)
+		moved := "received"
+		if j.record.Command == "up" {
+			moved = "sent"
+		}
+		summarize(c.App.Writer, r, moved)
 	}
 	if err == nil && r.FilesFailed > 0 {
 		err = failuresOf(r, j)
@@ -36,8 +40,25 @@ func failuresOf(r *transfer.Report, j *job) *someFailed {
 	}
 }
 
-// summarize says what a run has done, and what not.
-func summarize(w io.Writer, r *transfer.Report) {
+// count is a number of things: 1 file, 2 files.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// are is count with its verb: 1 file is, 2 files are.
+func are(n int, thing string) string {
+	if n == 1 {
+		return count(n, thing) + " is"
+	}
+	return count(n, thing) + " are"
+}
+
+// summarize says what a run has done, and what not. moved is what became of the
+// bytes of parts.
+func summarize(w io.Writer, r *transfer.Report, moved string) {
 	if len(r.Failed) > 0 {
 		_, _ = fmt.Fprintln(w, "\nfailed:")
 	}
@@ -51,8 +72,8 @@ func summarize(w io.Writer, r *transfer.Report) {
 	if more := len(r.Failed) - failuresShown; more > 0 {
 		_, _ = fmt.Fprintf(w, "  and %d more; --report FILE lists them all\n", more)
 	}
-	_, _ = fmt.Fprintf(w, "%d files done (%s), %d were there, %d failed; %s received in %.1f s",
-		r.FilesDone, size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), r.Seconds)
+	_, _ = fmt.Fprintf(w, "%s done (%s), %d were there, %d failed; %s %s in %.1f s",
+		count(r.FilesDone, "file"), size(r.Bytes), r.FilesSkipped, r.FilesFailed, size(r.BytesReceived), moved, r.Seconds)
 	switch r.FloodWaits {
 	case 0:
 	case 1:

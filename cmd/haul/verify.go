@@ -52,8 +52,8 @@ func verify(c *cli.Context, a *account) error {
 		return err
 	}
 	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files are right, %d wrong, %d in no manifest; %d lines of manifests are bad; %s read in %.1f s\n",
-			found.FilesRight, found.FilesWrong, found.FilesExtra, found.LinesBad, size(found.Bytes), found.Seconds)
+		_, _ = fmt.Fprintf(c.App.Writer, "%s right, %d wrong, %d in no manifest; %d lines of manifests are bad; %s read in %.1f s\n",
+			are(found.FilesRight, "file"), found.FilesWrong, found.FilesExtra, found.LinesBad, size(found.Bytes), found.Seconds)
 	}
 	left := found.FilesWrong
 	if a != nil && left > 0 {
@@ -94,8 +94,8 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 	report, err := e.Download(c.Context, repairs.Downloads(c.Context))
 	show.end()
 	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%d files repaired (%s), %d could not be; %s received in %.1f s\n",
-			report.FilesDone, size(report.Bytes), report.FilesFailed, size(report.BytesReceived), report.Seconds)
+		_, _ = fmt.Fprintf(c.App.Writer, "%s repaired (%s), %d could not be; %s received in %.1f s\n",
+			count(report.FilesDone, "file"), size(report.Bytes), report.FilesFailed, size(report.BytesReceived), report.Seconds)
 	}
 	return repairs.Done(), err
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // TestWatchProcess: a watch fetches what comes, tells of it, and ends by Ctrl-C
-// with the sums. What came while nobody watched is found by the next run.
+// with the sums. What came while nobody watched is found by haul resume, which
+// catches up and ends.
 func TestWatchProcess(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, dctest.Config{Channels: []dctest.ChannelConfig{
@@ -59,9 +60,12 @@ func TestWatchProcess(t *testing.T) {
 		t.Errorf("the last line is %s", last)
 	}
 	post("while nobody looks")
-	stdout, _ := s.run(0, "archive", "@media", "-d", "out")
+	stdout, _ := s.run(0, "resume") // ends
 	if !strings.Contains(stdout, `"files_done":1,`) {
 		t.Errorf("the next run told %s", stdout)
+	}
+	if stdout, _ = s.run(0, "jobs"); !strings.Contains(stdout, `"state":"interrupted"`) {
+		t.Errorf("the watch that was not named is not on the list: %s", stdout)
 	}
 	b, err := os.ReadFile(filepath.Join(s.dir, "out", "media", "messages.jsonl"))
 	must(err)

@@ -94,7 +94,7 @@ type pieces struct {
 // newPieces is nil for an upload that is sent as it is.
 func newPieces(u Upload, size int64) *pieces {
 	fi, err := os.Stat(u.Path)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() <= size || u.Skip != nil || u.Section != nil {
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() <= size || u.Skip != nil || u.Section != nil || u.Broken != nil {
 		return nil
 	}
 	g := &pieces{u: u, name: u.Name, size: fi.Size()}

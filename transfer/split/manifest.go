@@ -135,7 +135,7 @@ func (m *Manifest) check() error {
 		return wrong("the file is called %q", m.Name)
 	case m.Size <= 0 || m.Size > MaxSize:
 		return wrong("the file has %d bytes", m.Size)
-	case len(m.Pieces) < 1 || len(m.Pieces) > MaxPieces || m.Count != len(m.Pieces):
+	case len(m.Pieces) < 2 || len(m.Pieces) > MaxPieces || m.Count != len(m.Pieces):
 		return wrong("%d pieces, of %d that it counts", len(m.Pieces), m.Count)
 	}
 	left := m.Size

@@ -141,10 +141,13 @@ func endsRun(err error) bool {
 		errors.Is(err, telegram.ErrClosed)
 }
 
+// errBroken is wrapped by the failure of an upload that was listed as Broken.
+var errBroken = errors.New("transfer: it cannot be sent")
+
 // retryable reports whether running again may help a file that has failed.
 func retryable(err error) bool {
 	for _, final := range []error{
-		ErrProtected, ErrGone, ErrSize, ErrLong, ErrDiffers, ErrEmpty, ErrTooBig, ErrCaption, ErrExists, telegram.ErrBadFile, errPath,
+		ErrProtected, ErrGone, ErrSize, ErrLong, ErrDiffers, ErrEmpty, ErrTooBig, ErrCaption, errBroken, ErrExists, telegram.ErrBadFile, errPath,
 	} {
 		if errors.Is(err, final) {
 			return false

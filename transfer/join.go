@@ -18,7 +18,7 @@ import (
 
 // Joining pieces:
 //
-//  1. They are copied into NAME.part, each at its offset. The copy is the file
+//  1. They are copied into NAME.joined.part, each at its offset. The copy is the file
 //     system's own where it has one, so that some share the blocks and need no
 //     room. What an earlier try has copied is told by its hash.
 //  2. It is synced, read from front to back, and must have the hashes of every
@@ -26,6 +26,10 @@ import (
 //  3. It gets its name, without replacing anything, and the folder is synced.
 //  4. The checkpoint takes in that the pieces lie within it.
 //  5. Only then they are removed.
+
+// JoinSuffix ends the name of a file that is being joined. It is no download's,
+// nor anybody's own: what has it is of an earlier try, and may be written over.
+const JoinSuffix = ".joined" + partSuffix
 
 // JoinFiles makes one file of pieces, below a folder, and leaves the pieces where
 // they are. names are theirs, in the order of the manifest; target is that of the
@@ -44,7 +48,7 @@ func JoinFiles(ctx context.Context, dir *os.Root, m *split.Manifest, names []str
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	f, err := openRegular(dir, target+partSuffix, os.O_RDWR|os.O_CREATE)
+	f, err := openRegular(dir, target+JoinSuffix, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,7 @@ func JoinFiles(ctx context.Context, dir *os.Root, m *split.Manifest, names []str
 		return err
 	}
 	root := rootFS{dir}
-	if err := root.RenameNew(target+partSuffix, target); err != nil {
+	if err := root.RenameNew(target+JoinSuffix, target); err != nil {
 		return err
 	}
 	return root.SyncDir(path.Dir(target))
@@ -212,9 +216,13 @@ func (e *Engine) Join(ctx context.Context, m *split.Manifest, pieces []Download,
 	return news, RemovePieces(ctx, dir, m, names)
 }
 
-// RemovePieces removes the files of pieces, each only if it is the piece.
+// RemovePieces removes the files of pieces, each only if it is the piece. "" is
+// none.
 func RemovePieces(ctx context.Context, dir *os.Root, m *split.Manifest, names []string) error {
 	for i, name := range names {
+		if name == "" {
+			continue
+		}
 		f, err := openRegular(dir, name, os.O_RDONLY)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

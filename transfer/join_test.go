@@ -42,13 +42,13 @@ func TestJoinFiles(t *testing.T) {
 		want    error // nil: joined
 	}{
 		{"at once", func(string) error { return nil }, nil},
-		{"half of it was there", func(dir string) error { return os.WriteFile(dir+"/x.bin.part", data[:2500], 0o600) }, nil},
-		{"something else was there", func(dir string) error { return os.WriteFile(dir+"/x.bin.part", make([]byte, 9000), 0o600) }, nil},
+		{"half of it was there", func(dir string) error { return os.WriteFile(dir+"/x.bin.joined.part", data[:2500], 0o600) }, nil},
+		{"something else was there", func(dir string) error { return os.WriteFile(dir+"/x.bin.joined.part", make([]byte, 9000), 0o600) }, nil},
 		{"it was joined before", func(dir string) error { return os.WriteFile(dir+"/x.bin", data, 0o600) }, nil},
 		{"the name is taken", func(dir string) error { return os.WriteFile(dir+"/x.bin", data[1:], 0o600) }, ErrExists},
 		{"the name is a folder's", func(dir string) error { return os.Mkdir(dir+"/x.bin", 0o700) }, ErrExists},
 		{"the name is a link", func(dir string) error { return os.Symlink("y", dir+"/x.bin") }, ErrExists},
-		{"the unfinished one is a link", func(dir string) error { return os.Symlink("x.bin.001", dir+"/x.bin.part") }, ErrExists},
+		{"the unfinished one is a link", func(dir string) error { return os.Symlink("x.bin.001", dir+"/x.bin.joined.part") }, ErrExists},
 		{"a piece has other bytes", func(dir string) error { return os.WriteFile(dir+"/x.bin.003", make([]byte, 1000), 0o600) }, ErrHash},
 		{"a piece has another size", func(dir string) error { return os.WriteFile(dir+"/x.bin.003", make([]byte, 1001), 0o600) }, ErrHash},
 		{"a piece is not there", func(dir string) error { return os.Remove(dir + "/x.bin.002") }, fs.ErrNotExist},
@@ -129,7 +129,7 @@ func TestEngineJoin(t *testing.T) {
 			}
 			switch step { // as a kill has left it
 			case 1: // in the middle of copying
-				_ = os.WriteFile(filepath.Join(b.dir, "whole.part"), data[:3100], 0o600)
+				_ = os.WriteFile(filepath.Join(b.dir, "whole.joined.part"), data[:3100], 0o600)
 			case 2: // after the rename
 				_ = os.WriteFile(filepath.Join(b.dir, "whole"), data, 0o600)
 			case 3: // before the pieces were removed

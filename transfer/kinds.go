@@ -114,7 +114,7 @@ func (u Upload) shapeAt(f io.ReaderAt, size int64) shape {
 // classOf is the class of an upload's file; "" also if it is not to be in an
 // album, or cannot be read, which sending it will tell.
 func classOf(u Upload) string {
-	if u.Alone || u.Skip != nil || u.Section != nil {
+	if u.Alone || u.Skip != nil || u.Section != nil || u.Broken != nil {
 		return ""
 	}
 	f, err := os.Open(u.Path)

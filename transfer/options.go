@@ -217,6 +217,9 @@ type Upload struct {
 	Alone bool
 	// Skip, if not nil, says that the file is there already and not sent again.
 	Skip *Skip
+	// Broken, if not nil, is why the file cannot be sent: it fails with that,
+	// unless it is to be skipped.
+	Broken error
 	// Confirm has it proven, once the message is sent, that the server has the
 	// source's content: FileResult.Unconfirmed tells if that cannot be done.
 	Confirm bool

@@ -50,7 +50,7 @@ func (e *Engine) Split(size int64, uploads iter.Seq2[Upload, error]) iter.Seq2[U
 		for u, err := range uploads {
 			var g *pieces
 			if err == nil {
-				g = newPieces(u, size)
+				g = newPieces(&u, size)
 			}
 			if g == nil {
 				if !yield(u, err) {
@@ -91,18 +91,20 @@ type pieces struct {
 	done []*FileResult // by piece; nil: not sent
 }
 
-// newPieces is nil for an upload that is sent as it is.
-func newPieces(u Upload, size int64) *pieces {
+// newPieces is nil for an upload that is sent as it is. One that has to be sent in
+// pieces and cannot be is Broken.
+func newPieces(u *Upload, size int64) *pieces {
 	fi, err := os.Stat(u.Path)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() <= size || u.Skip != nil || u.Section != nil {
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() <= size || u.Skip != nil || u.Section != nil || u.Broken != nil {
 		return nil
 	}
-	g := &pieces{u: u, name: u.Name, size: fi.Size()}
+	g := &pieces{u: *u, name: u.Name, size: fi.Size()}
 	if g.name == "" {
 		g.name = filepath.Base(u.Path)
 	}
 	if g.plan, err = split.PlanOf(g.name, g.size, size); err != nil {
-		return nil // the upload says that it is too big
+		u.Broken = err
+		return nil
 	}
 	g.done = make([]*FileResult, len(g.plan))
 	g.left, g.over = len(g.plan), make(chan struct{})

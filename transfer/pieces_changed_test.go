@@ -22,7 +22,7 @@ func sentPieces(t *testing.T) (path string, g *pieces) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g = newPieces(Upload{Path: path}, 60); g == nil {
+	if g = newPieces(&Upload{Path: path}, 60); g == nil {
 		t.Fatal("it is not sent in pieces")
 	}
 	for i, p := range g.plan {

@@ -156,6 +156,8 @@ func (u *upload) openSource() error {
 	case !u.u.Section.fits(identify(fi)):
 		return ErrChanged
 	case u.u.Skip != nil: // nothing is sent, whatever its size
+	case u.u.Broken != nil:
+		return fmt.Errorf("%w: %w", errBroken, u.u.Broken)
 	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
 		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
 	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):

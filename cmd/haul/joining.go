@@ -174,7 +174,7 @@ func joinCommand() *cli.Command {
 	return &cli.Command{
 		Name: "join", Usage: "make files of the pieces that they were sent in", ArgsUsage: "DIR...", OnUsageError: usageError,
 		Description: "Looks for manifests (NAME.haul-split.json) in and below the folders, and joins the pieces that lie beside each,\n" +
-			"known by their content. The pieces are removed once the whole is proven; in an archive they stay, since its\n" +
+			"known by their content. Those that are called so are removed once the whole is proven; in an archive they stay, since its\n" +
 			"manifest.jsonl names them. haul dl does this by itself.\n\nExample:\n   haul join out",
 		Flags: []cli.Flag{boolFlag("keep", "keep the pieces")},
 		Action: func(c *cli.Context) error {
@@ -266,7 +266,18 @@ func joinBeside(ctx context.Context, name string, keep bool) (*joined, error) {
 	if keep || inArchive(filepath.Dir(name)) {
 		return &news, nil
 	}
+	for i, p := range m.Pieces {
+		if !calledAs(names[i], p) {
+			names[i] = "" // somebody's own, of the same content
+		}
+	}
 	return &news, transfer.RemovePieces(ctx, root, m, names)
+}
+
+// calledAs reports whether a file is called as a piece, behind whatever haul dl or
+// another program has put before its name.
+func calledAs(name string, p split.Piece) bool {
+	return strings.HasSuffix(name, p.Name) || strings.HasSuffix(name, transfer.SafeName(p.Name))
 }
 
 // inArchive reports whether a folder is in an archive, however deep: templates
@@ -288,8 +299,8 @@ func inArchive(dir string) bool {
 	}
 }
 
-// piecesBeside finds the pieces in a folder, by size and hash; "" stands for one
-// that is not there.
+// piecesBeside finds the pieces in a folder, by size and hash, and rather those
+// that are called so; "" stands for one that is not there.
 func piecesBeside(ctx context.Context, root *os.Root, m *split.Manifest, target string) ([]string, error) {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
@@ -299,7 +310,7 @@ func piecesBeside(ctx context.Context, root *os.Root, m *split.Manifest, target 
 	for _, e := range entries {
 		fi, err := e.Info()
 		wanted := func(p split.Piece) bool { return err == nil && p.Size == fi.Size() }
-		if err != nil || !fi.Mode().IsRegular() || e.Name() == target || !slices.ContainsFunc(m.Pieces, wanted) {
+		if err != nil || !fi.Mode().IsRegular() || e.Name() == target || e.Name() == target+transfer.JoinSuffix || !slices.ContainsFunc(m.Pieces, wanted) {
 			continue
 		}
 		sum, err := contentOf(ctx, filepath.Join(root.Name(), e.Name()))
@@ -307,7 +318,8 @@ func piecesBeside(ctx context.Context, root *os.Root, m *split.Manifest, target 
 			return nil, err
 		}
 		for i, p := range m.Pieces {
-			if names[i] == "" && p.Size == fi.Size() && p.SHA256 == split.Sum(sum) {
+			better := names[i] == "" || !calledAs(names[i], p) && calledAs(e.Name(), p)
+			if better && p.Size == fi.Size() && p.SHA256 == split.Sum(sum) {
 				names[i] = e.Name()
 			}
 		}

@@ -67,3 +67,34 @@ func TestJoinInArchive(t *testing.T) {
 		}
 	}
 }
+
+// Only what is called as a piece is removed: other files may have the same bytes.
+// Pieces of the same content are each removed.
+func TestJoinKeepsOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	manifest := splitFiles(t, dir, "same", "same", "end")
+	own := []string{"a copy", "zz", "big.part"}
+	for _, name := range own {
+		putFile(t, filepath.Join(dir, name), "same")
+	}
+	if err := os.Rename(filepath.Join(dir, "big.003"), filepath.Join(dir, "renamed")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "big.002"), filepath.Join(dir, "12_big.002")); err != nil {
+		t.Fatal(err)
+	}
+	if news, err := joinBeside(t.Context(), manifest, false); err != nil || news == nil {
+		t.Fatalf("%+v, %v", news, err)
+	}
+	for _, name := range append(own, "renamed", "big") {
+		if !isThere(filepath.Join(dir, name)) {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	for _, name := range []string{"big.001", "12_big.002"} {
+		if isThere(filepath.Join(dir, name)) {
+			t.Errorf("%s, a piece, is still there", name)
+		}
+	}
+}

@@ -188,17 +188,17 @@ func (p *messagePlan) kinds() []telegram.FileKind {
 	return append(list, telegram.KindDocument)
 }
 
-// prepare completes the upload of a source.
-func (p *messagePlan) prepare(s source, u *transfer.Upload) error {
-	text, err := p.caption.of(s)
-	if err != nil {
-		return err
-	}
-	if u.Caption, u.Entities, err = p.mode.Parse(text); err != nil {
-		return fmt.Errorf("--caption, for %s: %w", s.path, err)
-	}
+// prepare completes the upload of a source. That fails by itself, and no other
+// one with it, if its name or date make no caption.
+func (p *messagePlan) prepare(s source, u *transfer.Upload) {
 	u.As, u.Send, u.Thumb = p.as, p.send, p.thumbs.of(s)
-	return nil
+	text, err := p.caption.of(s)
+	if err == nil {
+		u.Caption, u.Entities, err = p.mode.Parse(text)
+	}
+	if err != nil {
+		u.Broken = fmt.Errorf("--caption, for this file: %w", err)
+	}
 }
 
 // grouped makes albums of uploads, if that is wanted.

@@ -116,7 +116,7 @@ func (s *sending) prepare(ctx context.Context, from source, u *transfer.Upload) 
 			s.skipped[skip.Reason]++
 		}
 	}
-	if len(pieces) > 0 && u.Skip == nil {
+	if len(pieces) > 0 && u.Skip == nil && u.Broken == nil {
 		u.Alone = true
 		s.show.event(fileSplit{now("file_split"), from.path, from.info.Size(), len(pieces) - 1, s.size})
 	}

@@ -113,10 +113,8 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	report, err := e.Upload(ctx, out.split(plan.grouped(func(yield func(transfer.Upload, error) bool) {
 		for s := range sources(j.args, &left) {
 			u := transfer.Upload{Path: s.path, To: peer, Job: j.record.ID}
-			err := plan.prepare(s, &u)
-			if err == nil {
-				err = out.prepare(ctx, s, &u)
-			}
+			plan.prepare(s, &u)
+			err := out.prepare(ctx, s, &u)
 			if !yield(u, err) || err != nil {
 				return
 			}

@@ -67,6 +67,9 @@ func (s *Sum) UnmarshalText(b []byte) error {
 // ErrManifest is wrapped by all errors about manifests that cannot be true.
 var ErrManifest = errors.New("split: senseless manifest")
 
+// ErrName says that a file cannot be sent in pieces as it is called.
+var ErrName = errors.New("split: a file sent in pieces has a name of UTF-8, without slashes and backslashes: call it something else")
+
 // PieceName is what piece n, from 0, of a file is called.
 func PieceName(name string, n int) string { return fmt.Sprintf("%s.%03d", name, n+1) }
 
@@ -76,8 +79,12 @@ type Plan struct {
 	Offset, Size int64
 }
 
-// PlanOf cuts a file into pieces of a size at most.
+// PlanOf cuts a file into pieces of a size at most. Its error wraps ErrName if the
+// name is one that no manifest may have.
 func PlanOf(name string, size, pieceSize int64) ([]Plan, error) {
+	if !goodName(name) {
+		return nil, fmt.Errorf("%w: %q", ErrName, name)
+	}
 	if size <= 0 || size > MaxSize || pieceSize <= 0 || (size-1)/pieceSize >= MaxPieces {
 		return nil, fmt.Errorf("split: %d bytes in pieces of %d: at most %d pieces", size, pieceSize, MaxPieces)
 	}
@@ -128,7 +135,7 @@ func (m *Manifest) check() error {
 		return wrong("the file is called %q", m.Name)
 	case m.Size <= 0 || m.Size > MaxSize:
 		return wrong("the file has %d bytes", m.Size)
-	case len(m.Pieces) < 1 || len(m.Pieces) > MaxPieces || m.Count != len(m.Pieces):
+	case len(m.Pieces) < 2 || len(m.Pieces) > MaxPieces || m.Count != len(m.Pieces):
 		return wrong("%d pieces, of %d that it counts", len(m.Pieces), m.Count)
 	}
 	left := m.Size

@@ -110,3 +110,13 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// A file of one piece is nothing that was sent in pieces: joining it would rename
+// whatever has those bytes.
+func TestOnePiece(t *testing.T) {
+	t.Parallel()
+	m := Manifest{Name: "x", Size: 1, Pieces: []Piece{{Name: "x.001", Size: 1}}}
+	if _, err := m.Encode(); !errors.Is(err, ErrManifest) {
+		t.Errorf("%v, want ErrManifest", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -266,6 +267,16 @@ func (t *Tracker) Failed() []int {
 	return ids
 }
 
+// Gone says that messages are not there any more: what has failed of them will
+// not be had.
+func (t *Tracker) Gone(ids []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		delete(t.failed, id)
+	}
+}
+
 // Busy reports whether files are under way or have failed.
 func (t *Tracker) Busy() bool {
 	t.mu.Lock()
@@ -466,6 +477,7 @@ func (w *Walk) End() {
 	defer w.t.mu.Unlock()
 	w.t.dirty = true
 	w.t.done.add(rest)
+	maps.DeleteFunc(w.t.failed, func(id int, _ bool) bool { return rest.From <= id && id <= rest.To })
 }
 
 // look notes which recorded messages of a span other than id have not come.

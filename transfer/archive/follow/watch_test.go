@@ -333,3 +333,25 @@ func TestWatchAgain(t *testing.T) {
 		r.whole()
 	})
 }
+
+// A file that has failed and whose message is deleted is not tried again.
+func TestWatchFailedAndDeleted(t *testing.T) {
+	cfg := channel(3, 0)
+	cfg.Faults = []dctest.Fault{{Kind: "error", Code: 400, Message: "FILE_ID_INVALID", At: []int64{2}}}
+	inBubble(t, cfg, func(r *rig) {
+		w := r.watch()
+		w.after(time.Second)
+		for id := 1; id <= 3; id++ {
+			if len(r.entries(r.folder())[id]) == 0 {
+				r.ok(r.cluster.Delete(dctest.BigChannel, id))
+			}
+		}
+		w.after(time.Minute)
+		before := r.calls("channels.getMessages")
+		w.after(time.Hour)
+		if n := r.calls("channels.getMessages") - before; n != 0 {
+			t.Errorf("it was asked for %d times", n)
+		}
+		w.end()
+	})
+}

@@ -47,7 +47,8 @@ type selectionDone struct {
 	// that the selection means is complete.
 	Ranges spans `json:"ranges"`
 	// Newest is the highest id in Ranges when a run was last finished, which
-	// means that nothing of it was left. 0: none was.
+	// means that nothing of it was left. 0: none was. It is lower if a message
+	// was edited since, and what came by that is to be fetched.
 	Newest int       `json:"newest,omitempty"`
 	Used   time.Time `json:"used"`
 }
@@ -150,7 +151,7 @@ func (a *Archive) Track(selection string, wider ...string) *Tracker {
 		}
 	}
 	for _, id := range a.lost() {
-		t.Reopen(id)
+		t.reopen(id)
 	}
 	return t
 }
@@ -219,10 +220,26 @@ func (t *Tracker) SetPts(pts int) {
 	t.pts = pts
 }
 
-// Reopen says that a message is not done, whatever the selection.
+// Reopen says that a message is not done, whatever the selection. If it was for
+// one, none was finished beyond it.
 func (t *Tracker) Reopen(id int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	was := t.done.has(id) || t.wider.has(id)
+	for _, s := range t.a.progress.Selections {
+		was = was || s.Ranges.has(id)
+	}
+	t.reopen(id)
+	if !was {
+		return
+	}
+	for _, s := range t.a.progress.Selections {
+		s.Newest = min(s.Newest, id-1)
+	}
+}
+
+// reopen takes a message out of what is done: t.mu is held, or nobody else has t.
+func (t *Tracker) reopen(id int) {
 	t.dirty = true
 	t.done.remove(id)
 	t.wider.remove(id)

@@ -447,7 +447,8 @@ func (t *Tracker) Walk(in Span, ascending, complete bool) *Walk {
 
 // Listed takes in the next message, which is in messages.jsonl by now, and how
 // many of its files are to be fetched. FileOver has to be called for each. It
-// stands for the ids between it and the one before it, too.
+// stands for the ids between it and the one before it, too. One that lies outside
+// of the span is of no concern, unless it has files to be fetched.
 func (w *Walk) Listed(id, files int) { w.listed(id, files, false) }
 
 // ListedOpen is Listed for a message that is not done even when these files are:
@@ -457,7 +458,10 @@ func (w *Walk) ListedOpen(id, files int) { w.listed(id, files, true) }
 func (w *Walk) listed(id, files int, open bool) {
 	span := Span{id, id}
 	switch {
-	case id < w.rest.From || id > w.rest.To:
+	case id < w.rest.From || id > w.rest.To: // beside the span, where an album may be cut off
+		if files == 0 {
+			return
+		}
 	case w.ascending:
 		span.From, w.rest.From = w.rest.From, id+1
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -46,7 +47,8 @@ type selectionDone struct {
 	// that the selection means is complete.
 	Ranges spans `json:"ranges"`
 	// Newest is the highest id in Ranges when a run was last finished, which
-	// means that nothing of it was left. 0: none was.
+	// means that nothing of it was left. 0: none was. It is lower if a message
+	// was edited since, and what came by that is to be fetched.
 	Newest int       `json:"newest,omitempty"`
 	Used   time.Time `json:"used"`
 }
@@ -149,7 +151,7 @@ func (a *Archive) Track(selection string, wider ...string) *Tracker {
 		}
 	}
 	for _, id := range a.lost() {
-		t.Reopen(id)
+		t.reopen(id)
 	}
 	return t
 }
@@ -218,10 +220,26 @@ func (t *Tracker) SetPts(pts int) {
 	t.pts = pts
 }
 
-// Reopen says that a message is not done, whatever the selection.
+// Reopen says that a message is not done, whatever the selection. If it was for
+// one, none was finished beyond it.
 func (t *Tracker) Reopen(id int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	was := t.done.has(id) || t.wider.has(id)
+	for _, s := range t.a.progress.Selections {
+		was = was || s.Ranges.has(id)
+	}
+	t.reopen(id)
+	if !was {
+		return
+	}
+	for _, s := range t.a.progress.Selections {
+		s.Newest = min(s.Newest, id-1)
+	}
+}
+
+// reopen takes a message out of what is done: t.mu is held, or nobody else has t.
+func (t *Tracker) reopen(id int) {
 	t.dirty = true
 	t.done.remove(id)
 	t.wider.remove(id)
@@ -264,6 +282,16 @@ func (t *Tracker) Failed() []int {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// Gone says that messages are not there any more: what has failed of them will
+// not be had.
+func (t *Tracker) Gone(ids []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		delete(t.failed, id)
+	}
 }
 
 // Busy reports whether files are under way or have failed.
@@ -419,7 +447,8 @@ func (t *Tracker) Walk(in Span, ascending, complete bool) *Walk {
 
 // Listed takes in the next message, which is in messages.jsonl by now, and how
 // many of its files are to be fetched. FileOver has to be called for each. It
-// stands for the ids between it and the one before it, too.
+// stands for the ids between it and the one before it, too. One that lies outside
+// of the span is of no concern, unless it has files to be fetched.
 func (w *Walk) Listed(id, files int) { w.listed(id, files, false) }
 
 // ListedOpen is Listed for a message that is not done even when these files are:
@@ -429,7 +458,10 @@ func (w *Walk) ListedOpen(id, files int) { w.listed(id, files, true) }
 func (w *Walk) listed(id, files int, open bool) {
 	span := Span{id, id}
 	switch {
-	case id < w.rest.From || id > w.rest.To:
+	case id < w.rest.From || id > w.rest.To: // beside the span, where an album may be cut off
+		if files == 0 {
+			return
+		}
 	case w.ascending:
 		span.From, w.rest.From = w.rest.From, id+1
 	default:
@@ -466,6 +498,7 @@ func (w *Walk) End() {
 	defer w.t.mu.Unlock()
 	w.t.dirty = true
 	w.t.done.add(rest)
+	maps.DeleteFunc(w.t.failed, func(id int, _ bool) bool { return rest.From <= id && id <= rest.To })
 }
 
 // look notes which recorded messages of a span other than id have not come.

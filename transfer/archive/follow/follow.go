@@ -400,6 +400,9 @@ func (c *Chat) deleted(ctx context.Context, ids []int) error {
 	if len(ids) == 0 || c.o.Dry {
 		return nil
 	}
+	if c.track != nil {
+		c.track.Gone(ids)
+	}
 	return c.o.Room(ctx, func() error {
 		_, err := c.folder.AddDeleted(ids, time.Now())
 		return err

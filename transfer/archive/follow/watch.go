@@ -256,6 +256,14 @@ func (c *Chat) tryAgain(ctx context.Context, y yield) error {
 	}
 	c.retries++
 	c.retry = now.Add(min(retryPause<<min(c.retries, 10), maxRetryPause))
+	if c.o.Selection.Album { // one is judged with the rest of its album
+		for _, id := range failed {
+			if err := c.fillLarge(ctx, only(id), y); err != nil {
+				return err
+			}
+		}
+		return c.talk.flush(ctx)
+	}
 	for ids := range slices.Chunk(failed, lump) {
 		var gaps []archive.Span
 		for _, id := range ids {

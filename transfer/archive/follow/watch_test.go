@@ -12,6 +12,7 @@ import (
 	"github.com/tghaul/haul/mtproto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/telegram/dctest"
+	"github.com/tghaul/haul/telegram/selection"
 	"github.com/tghaul/haul/transfer"
 	"github.com/tghaul/haul/transfer/archive/follow"
 )
@@ -29,12 +30,18 @@ type watched struct {
 // watch starts a run that watches, in virtual time, and waits until it does.
 func (r *rig) watch(peers ...telegram.Peer) *watched {
 	r.t.Helper()
+	return r.watchOf(job{peers: peers})
+}
+
+// watchOf is watch for a run of a certain kind.
+func (r *rig) watchOf(j job) *watched {
+	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	w := &watched{rig: r, cancel: cancel, done: make(chan error, 1)}
 	watching := make(chan struct{})
 	var once sync.Once
 	go func() {
-		_, err := r.run(ctx, job{watch: true, peers: peers, on: func(e transfer.Event) {
+		j.watch, j.on = true, func(e transfer.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if _, ok := e.(transfer.Progress); !ok {
@@ -43,7 +50,8 @@ func (r *rig) watch(peers ...telegram.Peer) *watched {
 			if _, ok := e.(follow.Watching); ok {
 				once.Do(func() { close(watching) })
 			}
-		}})
+		}
+		_, err := r.run(ctx, j)
 		w.done <- err
 	}()
 	select {
@@ -331,5 +339,56 @@ func TestWatchAgain(t *testing.T) {
 		w.after(time.Second)
 		w.end()
 		r.whole()
+	})
+}
+
+// A file that has failed and whose message is deleted is not tried again.
+func TestWatchFailedAndDeleted(t *testing.T) {
+	cfg := channel(3, 0)
+	cfg.Faults = []dctest.Fault{{Kind: "error", Code: 400, Message: "FILE_ID_INVALID", At: []int64{2}}}
+	inBubble(t, cfg, func(r *rig) {
+		w := r.watch()
+		w.after(time.Second)
+		for id := 1; id <= 3; id++ {
+			if len(r.entries(r.folder())[id]) == 0 {
+				r.ok(r.cluster.Delete(dctest.BigChannel, id))
+			}
+		}
+		w.after(time.Minute)
+		before := r.calls("channels.getMessages")
+		w.after(time.Hour)
+		if n := r.calls("channels.getMessages") - before; n != 0 {
+			t.Errorf("it was asked for %d times", n)
+		}
+		w.end()
+	})
+}
+
+// An item of an album that has failed is judged with the others when it is
+// tried again, since it is meant for one of them.
+func TestWatchTriesAlbumAgain(t *testing.T) {
+	cfg := channel(6, 0)
+	cfg.Faults = []dctest.Fault{{Kind: "error", Code: 400, Message: "FILE_ID_INVALID", At: []int64{2, 3}}}
+	inBubble(t, cfg, func(r *rig) {
+		r.source.change = func(m *telegram.Message) {
+			if m.ID >= 3 && m.ID <= 5 {
+				m.GroupedID = 7
+			}
+		}
+		filter, err := selection.ParseFilter("id == 4", time.Now())
+		r.ok(err)
+		w := r.watchOf(job{s: selection.Selection{Album: true, Filter: filter}})
+		w.after(time.Minute)
+		if n := len(r.entries(r.folder())); n != 1 {
+			t.Errorf("%d files, want two of three to fail", n)
+		}
+		w.after(11 * time.Minute)
+		files := r.entries(r.folder())
+		for id := 1; id <= 6; id++ {
+			if album := id >= 3 && id <= 5; album != (len(files[id]) == 1) {
+				t.Errorf("message %d has the files %+v", id, files[id])
+			}
+		}
+		w.end()
 	})
 }

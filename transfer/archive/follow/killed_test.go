@@ -1,6 +1,8 @@
 package follow_test
 
 import (
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -31,11 +33,7 @@ func TestKilled(t *testing.T) {
 		r.must(job{on: func(e transfer.Event) {
 			if _, ok := e.(transfer.FileDone); ok {
 				if done++; at[done] {
-					image := t.TempDir()
-					if err := os.CopyFS(filepath.Join(image, "x"), os.DirFS(whole)); err != nil {
-						t.Error(err)
-					}
-					images = append(images, filepath.Join(image, "x"))
+					images = append(images, imageOf(t, whole))
 				}
 			}
 		}})
@@ -52,4 +50,23 @@ func TestKilled(t *testing.T) {
 			t.Errorf("of %d images %d have a record", len(images), recorded)
 		}
 	})
+}
+
+// imageOf is a copy of a folder in which a run goes on: a file may get its
+// final name just when it is to be copied, and then the copy is begun anew.
+func imageOf(t *testing.T, dir string) string {
+	t.Helper()
+	for range 100 {
+		image := filepath.Join(t.TempDir(), "x")
+		err := os.CopyFS(image, os.DirFS(dir))
+		if err == nil {
+			return image
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+			break
+		}
+	}
+	t.Error("no copy was whole")
+	return ""
 }

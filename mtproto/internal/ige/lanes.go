@@ -53,6 +53,26 @@ func (op operation) unit() int {
 	return hashBlock
 }
 
+func (p path) encrypt(messages []Message) {
+	if p == portable {
+		for i := range messages {
+			encryptPortable(&messages[i])
+		}
+		return
+	}
+	p.run(encrypting, messages)
+}
+
+func (p path) decrypt(messages []Message) {
+	if p == portable {
+		for i := range messages {
+			decryptPortable(&messages[i])
+		}
+		return
+	}
+	p.run(decrypting, messages)
+}
+
 // run works through messages of any lengths, as many at a time as there are lanes.
 func (p path) run(op operation, messages []Message) {
 	var lanes [MaxAtOnce]lane

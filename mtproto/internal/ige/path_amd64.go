@@ -26,26 +26,6 @@ func detect() path {
 	return vaes
 }
 
-func (p path) encrypt(messages []Message) {
-	if p == portable {
-		for i := range messages {
-			encryptPortable(&messages[i])
-		}
-		return
-	}
-	p.run(encrypting, messages)
-}
-
-func (p path) decrypt(messages []Message) {
-	if p == portable {
-		for i := range messages {
-			decryptPortable(&messages[i])
-		}
-		return
-	}
-	p.run(decrypting, messages)
-}
-
 func (p path) hash(messages []Message) {
 	if p < shaNI || len(messages) == 1 {
 		for i := range messages {

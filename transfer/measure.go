@@ -106,29 +106,17 @@ func (d *download) probe(ctx context.Context, at int64) (n int, err error) {
 	return n, err
 }
 
+// extensions are those of what a storage.FileType says, by its name in the schema.
+var extensions = map[string]string{
+	"storage.fileJpeg": ".jpg", "storage.fileGif": ".gif", "storage.filePng": ".png", "storage.filePdf": ".pdf",
+	"storage.fileMp3": ".mp3", "storage.fileMov": ".mov", "storage.fileMp4": ".mp4", "storage.fileWebp": ".webp",
+}
+
 // nameBy gives a name without an extension the one of a storage.FileType.
 func (d *download) nameBy(kind api.StorageFileTypeClass) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if strings.Contains(d.file.Name, ".") {
-		return
-	}
-	switch kind.(type) {
-	case *api.StorageFileJpeg:
-		d.file.Name += ".jpg"
-	case *api.StorageFileGif:
-		d.file.Name += ".gif"
-	case *api.StorageFilePng:
-		d.file.Name += ".png"
-	case *api.StorageFilePdf:
-		d.file.Name += ".pdf"
-	case *api.StorageFileMp3:
-		d.file.Name += ".mp3"
-	case *api.StorageFileMov:
-		d.file.Name += ".mov"
-	case *api.StorageFileMp4:
-		d.file.Name += ".mp4"
-	case *api.StorageFileWebp:
-		d.file.Name += ".webp"
+	if !strings.Contains(d.file.Name, ".") {
+		d.file.Name += extensions[kind.TypeName()]
 	}
 }

@@ -129,3 +129,24 @@ func TestMeasureHopeless(t *testing.T) {
 		})
 	}
 }
+
+// TestNamedByType: what the server says of a file ends a name that has no extension.
+func TestNamedByType(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		kind api.StorageFileTypeClass
+		want string
+	}{
+		{"document_1", &api.StorageFilePdf{}, "document_1.pdf"},
+		{"document_1", &api.StorageFileJpeg{}, "document_1.jpg"},
+		{"document_1", &api.StorageFileMov{}, "document_1.mov"},
+		{"document_1", &api.StorageFilePartial{}, "document_1"},
+		{"video_1.mp4", &api.StorageFileMov{}, "video_1.mp4"},
+	} {
+		d := &download{file: telegram.File{Name: tt.name}}
+		if d.nameBy(tt.kind); d.file.Name != tt.want {
+			t.Errorf("%s, said to be %s, is called %s, want %s", tt.name, tt.kind.TypeName(), d.file.Name, tt.want)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 	defer acks.Stop()
 	pings := time.NewTicker(s.opts.PingInterval)
 	defer pings.Stop()
-	p := packer{seal: newRequest[crypto.Sealing]()}
+	p := packer{seal: s.opts.Sealer.Encloser()}
 	flush := false
 	for {
 		if err := s.writeAll(&p, link, key, flush); err != nil {
@@ -270,7 +270,7 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 		if err := s.fill(p); err != nil {
 			return err
 		}
-		packet, err := s.opts.Sealer.seal(p.seal, crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
+		packet, _, err := p.seal.Seal(crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
 		if err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 
 // read takes frames apart until the connection ends or one breaks a rule.
 func (s *Session) read(link *transport.Conn, key *crypto.AuthKey) error {
-	open := newRequest[crypto.Packet]()
+	open := s.opts.Sealer.Opener()
 	for {
 		var f *frame
 		packet, err := link.ReadFrame(func(n int) []byte {

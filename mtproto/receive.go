@@ -24,8 +24,8 @@ import (
 const maxBadSalts = 5
 
 // receive handles one packet, which aliases f. open is the reader's own.
-func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey, open *request[crypto.Packet]) error {
-	plaintext, err := s.opts.Sealer.open(open, key, packet)
+func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey, open *crypto.Opener) error {
+	plaintext, err := open.Open(key, packet)
 	if err != nil {
 		return violated("%w", err)
 	}

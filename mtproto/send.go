@@ -52,7 +52,7 @@ type packer struct {
 	enc   *tl.Encoder
 	items []item
 	gap   gap
-	seal  *request[crypto.Sealing]
+	seal  *crypto.Encloser
 }
 
 // An item is one message of a packet under construction.

@@ -11,7 +11,18 @@ const MaxBeside = 2
 type Stream struct {
 	// Data is what comes next. What was hashed of it is cut off, always a multiple of 64 bytes.
 	Data []byte
+	// More, if not nil, returns what follows when there is nothing left of Data; nil if
+	// that is not known yet. Whoever has the stream calls it.
+	More func() []byte
 	sum  [8]uint32 // in a lane's order
+}
+
+// Streams are those that wait to be hashed.
+type Streams interface {
+	// Take gives one out, of which Turns is not 0; nil if none waits. It is asked often.
+	Take() *Stream
+	// Put gives back what Take gave.
+	Put(*Stream)
 }
 
 // Besides reports whether OpenBeside and EncryptBeside take anything from streams.
@@ -32,40 +43,64 @@ func (s *Stream) PutState(state []byte) {
 	}
 }
 
-// OpenBeside is Open, and takes meanwhile from the stream: at most twice as much
-// as the longer of each two messages has, at most all but the last 127 bytes, and nothing
-// where Besides says so. A nil stream has nothing.
-func OpenBeside(messages []Message, s *Stream) {
+// OpenBeside is Open, and hashes meanwhile of the streams that wait, or come to
+// wait, one after the other: two bytes at most for one of the longer of two messages.
+func OpenBeside(messages []Message, streams Streams) {
 	checkLengths(messages)
-	best.openBeside(messages, s)
+	best.openBeside(messages, streams)
 }
 
 // EncryptBeside is Encrypt of at most MaxBeside messages, and Hash of as many others
-// that do not overlap them, and takes meanwhile from the stream like OpenBeside.
-func EncryptBeside(messages, hash []Message, s *Stream) {
+// that do not overlap them, with streams as for OpenBeside.
+func EncryptBeside(messages, hash []Message, streams Streams) {
 	checkLengths(messages)
 	checkLengths(hash)
 	if max(len(messages), len(hash)) > MaxBeside {
 		panic("ige: too many messages beside a stream")
 	}
-	best.encryptBeside(messages, hash, s)
+	best.encryptBeside(messages, hash, streams)
 }
 
-// perTurn is how much of a stream a kernel takes in a turn.
-const perTurn = 2 * 64
+// StreamTurn is how many bytes of a stream a kernel takes in a turn.
+const StreamTurn = 2 * 64
 
-// turns is how many a kernel can take.
-func (s *Stream) turns() int {
-	if s == nil {
+// Turns is how many a kernel can take of Data, if that is not used up. 0 means
+// that nothing more is taken of the stream, for what is left of Data is less than a turn.
+func (s *Stream) Turns() int {
+	if len(s.Data) == 0 && s.More != nil {
+		s.Data = s.More()
+	}
+	return len(s.Data) / StreamTurn
+}
+
+// A loan is the stream that goes beside the messages at hand, if there is one.
+type loan struct {
+	from   Streams // nil: there are none
+	stream *Stream // nil: none at present
+}
+
+// turns is how many a kernel can take of the stream, or else of the next.
+func (l *loan) turns() int {
+	if l.from == nil {
 		return 0
 	}
-	return len(s.Data) / perTurn
+	for {
+		if l.stream == nil {
+			if l.stream = l.from.Take(); l.stream == nil {
+				return 0
+			}
+		}
+		if n := l.stream.Turns(); n > 0 {
+			return n
+		}
+		l.end()
+	}
 }
 
-// lanes is how many there are beside the stream.
-func (s *Stream) lanes() int {
-	if s.turns() > 0 {
-		return MaxBeside
+// end gives the stream back.
+func (l *loan) end() {
+	if l.stream != nil {
+		l.from.Put(l.stream)
+		l.stream = nil
 	}
-	return MaxAtOnce
 }

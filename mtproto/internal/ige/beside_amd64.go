@@ -4,22 +4,33 @@ package ige
 
 import "unsafe"
 
-func (p path) openBeside(messages []Message, s *Stream) {
+func (p path) openBeside(messages []Message, streams Streams) {
 	if !p.besides() {
 		p.open(messages)
 		return
 	}
-	p.run(opening, messages, s)
+	beside := loan{from: streams}
+	p.run(opening, messages, &beside)
+	beside.end()
 }
 
-// advanceBeside has the active lanes opened, and the stream hashed, for so many turns.
+// advanceBeside opens the first of the active lanes, MaxBeside at most, and hashes the
+// stream, for so many turns.
 func (p path) advanceBeside(lanes *[MaxAtOnce]lane, active, turns int, s *Stream) {
+	active = min(active, MaxBeside)
 	point(opening, lanes[:active])
-	spare(lanes[:MaxBeside], active)
-	s.in(lanes)
+	var k [MaxAtOnce]lane
+	for i := range MaxBeside {
+		l := &lanes[min(i, active-1)]
+		k[i] = lane{cipher: l.cipher, hash: l.hash, chain: l.chain, sum: l.sum, keys: l.keys}
+	}
+	s.in(&k)
 	var scratch [scratchSize]byte
-	openBeside(lanes[0].first(), &scratch[0], turns)
-	s.out(lanes, turns)
+	openBeside(k[0].first(), &scratch[0], turns)
+	s.out(&k, turns)
+	for i := range active {
+		lanes[i].chain, lanes[i].sum = k[i].chain, k[i].sum
+	}
 	moved(opening, lanes[:active], turns)
 }
 
@@ -30,12 +41,12 @@ func (s *Stream) in(lanes *[MaxAtOnce]lane) {
 
 // out takes it out again, so many turns later.
 func (s *Stream) out(lanes *[MaxAtOnce]lane, turns int) {
-	s.sum, s.Data = lanes[MaxBeside].sum, s.Data[turns*perTurn:]
+	s.sum, s.Data = lanes[MaxBeside].sum, s.Data[turns*StreamTurn:]
 }
 
 // encryptBeside works on lanes that are made of two messages each, one to be encrypted
 // and one to be hashed, until there is nothing left of one sort.
-func (p path) encryptBeside(messages, hash []Message, s *Stream) {
+func (p path) encryptBeside(messages, hash []Message, streams Streams) {
 	if !p.besides() {
 		p.encrypt(messages)
 		p.hash(hash)
@@ -55,23 +66,23 @@ func (p path) encryptBeside(messages, hash []Message, s *Stream) {
 			hashed++
 		}
 	}
+	beside := loan{from: streams}
 	for encrypted > 0 {
-		turns := min(sliceBytes/hashBlock, s.turns())
+		turns := min(sliceBytes/hashBlock, beside.turns())
 		for i := range encrypted {
 			turns = min(turns, ciphers[i].turns(encrypting)*block/hashBlock)
 		}
 		for i := range hashed {
 			turns = min(turns, hashes[i].turns(hashing))
 		}
-		if turns == 0 {
-			break
+		if turns > 0 {
+			p.cross(ciphers[:encrypted], hashes[:hashed], turns, beside.stream)
+			encrypted, hashed = settle(encrypting, &ciphers, encrypted), settle(hashing, &hashes, hashed)
+		} else {
+			encrypted = p.pass(encrypting, &ciphers, encrypted, nil)
 		}
-		p.cross(ciphers[:encrypted], hashes[:hashed], turns, s)
-		encrypted, hashed = settle(encrypting, &ciphers, encrypted), settle(hashing, &hashes, hashed)
 	}
-	for encrypted > 0 {
-		encrypted = p.pass(encrypting, &ciphers, encrypted, nil)
-	}
+	beside.end()
 	for hashed > 0 {
 		hashed = p.pass(hashing, &hashes, hashed, nil)
 	}
@@ -82,23 +93,23 @@ func (p path) encryptBeside(messages, hash []Message, s *Stream) {
 func (p path) cross(ciphers, hashes []lane, turns int, s *Stream) {
 	point(encrypting, ciphers)
 	point(hashing, hashes)
-	var lanes [MaxAtOnce]lane
-	copy(lanes[:], ciphers)
-	spare(lanes[:MaxBeside], len(ciphers))
+	var k [MaxAtOnce]lane
 	for i := range MaxBeside {
-		if lanes[i].hash = lanes[i].cipher; i < len(hashes) {
-			lanes[i].hash, lanes[i].sum = hashes[i].hash, hashes[i].sum
+		c := &ciphers[min(i, len(ciphers)-1)]
+		k[i] = lane{cipher: c.cipher, hash: c.cipher, chain: c.chain, keys: c.keys}
+		if i < len(hashes) {
+			k[i].hash, k[i].sum = hashes[i].hash, hashes[i].sum
 		}
 	}
-	s.in(&lanes)
+	s.in(&k)
 	var scratch [scratchSize]byte
-	encryptBeside(lanes[0].first(), &scratch[0], turns)
-	s.out(&lanes, turns)
+	encryptBeside(k[0].first(), &scratch[0], turns)
+	s.out(&k, turns)
 	for i := range ciphers {
-		ciphers[i].chain = lanes[i].chain
+		ciphers[i].chain = k[i].chain
 	}
 	for i := range hashes {
-		hashes[i].sum = lanes[i].sum
+		hashes[i].sum = k[i].sum
 	}
 	moved(encrypting, ciphers, turns*hashBlock/block)
 	moved(hashing, hashes, turns)

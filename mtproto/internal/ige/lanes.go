@@ -73,13 +73,12 @@ func (p path) decrypt(messages []Message) {
 	p.run(decrypting, messages, nil)
 }
 
-// run works through messages of any lengths, as many at a time as there are
-// lanes, or two as long as there is a stream to go beside them.
-func (p path) run(op operation, messages []Message, beside *Stream) {
+// run works through messages of any lengths, as many at a time as there are lanes.
+func (p path) run(op operation, messages []Message, beside *loan) {
 	var lanes [MaxAtOnce]lane
 	active, lag := 0, p.lag(len(messages), beside)
 	for {
-		for active < beside.lanes() && len(messages) > 0 {
+		for active < MaxAtOnce && len(messages) > 0 {
 			// Not in start: what is stored there is taken to outlive this call.
 			lanes[active] = lane{m: &messages[0], sum: initialSum}
 			if lanes[active].start(op, lag) {
@@ -94,16 +93,19 @@ func (p path) run(op operation, messages []Message, beside *Stream) {
 	}
 }
 
-// pass works on the active lanes until one of them ends, or long enough. It
-// returns how many are active after it.
-func (p path) pass(op operation, lanes *[MaxAtOnce]lane, active int, beside *Stream) int {
+// pass works on the active lanes until one of them ends, or long enough, on two of
+// them if there is a stream to go beside. It returns how many are active after it.
+func (p path) pass(op operation, lanes *[MaxAtOnce]lane, active int, beside *loan) int {
 	turns := sliceBytes / op.unit()
 	for i := range active {
 		turns = min(turns, lanes[i].turns(op))
 	}
-	if n := beside.turns(); n > 0 {
-		turns = min(turns, n)
-		p.advanceBeside(lanes, active, turns, beside)
+	n := 0
+	if beside != nil {
+		n = beside.turns()
+	}
+	if n > 0 {
+		p.advanceBeside(lanes, active, min(turns, n), beside.stream)
 	} else {
 		p.advance(op, lanes, active, turns)
 	}

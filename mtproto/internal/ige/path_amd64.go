@@ -53,7 +53,7 @@ func (p path) besides() bool { return p >= vaes }
 // turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier
 // one. Kernels that are a block ahead with the schedule need another block,
 // but a message that is alone never comes to them.
-func (p path) lag(messages int, beside *Stream) int {
+func (p path) lag(messages int, beside *loan) int {
 	if p >= vaes && (messages > 1 || beside != nil) {
 		return 2 * hashBlock
 	}

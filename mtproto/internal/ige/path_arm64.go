@@ -48,16 +48,16 @@ func (path) besides() bool { return false }
 
 func (path) advanceBeside(*[MaxAtOnce]lane, int, int, *Stream) { panic("ige: no such kernel") }
 
-func (p path) openBeside(messages []Message, _ *Stream) { p.open(messages) }
+func (p path) openBeside(messages []Message, _ Streams) { p.open(messages) }
 
-func (p path) encryptBeside(messages, hash []Message, _ *Stream) {
+func (p path) encryptBeside(messages, hash []Message, _ Streams) {
 	p.encrypt(messages)
 	p.hash(hash)
 }
 
 // lag is how far the hash stays behind the decryption, for which the message before its
 // turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier one.
-func (path) lag(int, *Stream) int { return hashBlock }
+func (path) lag(int, *loan) int { return hashBlock }
 
 // width is for how many lanes the fastest kernel is, one by one or together,
 // by the latencies and throughputs that Arm gives for its Cortex-A76: hashes of two

@@ -33,9 +33,9 @@ func (path) open(messages []Message) {
 
 func (path) besides() bool { return false }
 
-func (p path) openBeside(messages []Message, _ *Stream) { p.open(messages) }
+func (p path) openBeside(messages []Message, _ Streams) { p.open(messages) }
 
-func (p path) encryptBeside(messages, hash []Message, _ *Stream) {
+func (p path) encryptBeside(messages, hash []Message, _ Streams) {
 	p.encrypt(messages)
 	p.hash(hash)
 }

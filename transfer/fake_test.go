@@ -119,6 +119,8 @@ func (f *fake) add(id int64, size, dc int) *fakeFile {
 
 func (f *fake) HomeDC() int { return 2 }
 
+func (f *fake) NewHash() *crypto.Hash { return crypto.NewHash() }
+
 func (f *fake) FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error) {
 	if f.dialing > 0 && n > 0 {
 		if err := nap(ctx, f.dialing); err != nil {

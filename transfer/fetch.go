@@ -16,12 +16,25 @@ import (
 type fetched struct {
 	d    *download
 	n    int
-	resp Response
-	data []byte // aliases resp
+	resp Response // nil: data is somebody else's
+	data []byte   // aliases resp
+	held bool     // by the hash, which will free it
 }
 
-func (p *fetched) size() int64 { return int64(len(p.data)) }
-func (p *fetched) release()    { p.resp.Release() }
+func (p *fetched) size() int64   { return int64(len(p.data)) }
+func (p *fetched) bytes() []byte { return p.data }
+
+func (p *fetched) release() {
+	if !p.held {
+		p.resp.Release()
+	}
+}
+
+// Release implements heldPart.
+func (p *fetched) Release() {
+	p.d.run.holding.Add(-int64(len(p.data)))
+	p.resp.Release()
+}
 
 // store writes the part and has it marked. Of a file that bears its final name
 // already nothing is written: the part must be there.
@@ -29,10 +42,18 @@ func (p *fetched) store() error {
 	if p.d.found != nil {
 		return p.d.compare(p.n, p.data)
 	}
-	return p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli))
+	if err := p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli)); err != nil {
+		return err
+	}
+	if p.resp == nil {
+		p.d.hash.offer(p.n, p.data)
+	} else {
+		p.held = p.d.hash.hold(p.n, p)
+	}
+	return nil
 }
 
-// put writes a part and has it marked. data is not kept.
+// put writes a part and has it marked. data is not kept, and still to be hashed.
 func (d *download) put(n int, data []byte, crc uint32) error {
 	d.run.commits.admit(int64(len(data)))
 	err := d.sink.writeAt(data, d.offset(n))
@@ -43,7 +64,6 @@ func (d *download) put(n int, data []byte, crc uint32) error {
 		d.run.commits.withdraw(int64(len(data)))
 		return err
 	}
-	d.hash.offer(n, data)
 	d.run.commits.mark(d.sink, int64(len(data)), func(b *checkpoint.Batch) {
 		d.markBegun(b)
 		b.Mark(d.key, n, crc)

@@ -88,7 +88,9 @@ type run struct {
 	sessions sync.Map      // every Session used, with its reconnects before
 	asides   asides
 	fs       func(*os.Root) fileSystem
-	durable  durables    // folders of the destinations
+	durable  durables     // folders of the destinations
+	holding  atomic.Int64 // bytes that are in memory to be hashed
+	buffers  readBuffers
 	noHashes atomic.Bool // the server gives no hashes in this run any more
 
 	// ----

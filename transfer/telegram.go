@@ -6,6 +6,7 @@ import (
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
 )
@@ -15,6 +16,9 @@ import (
 type Telegram interface {
 	// HomeDC is where uploads go.
 	HomeDC() int
+	// NewHash is a SHA-256 that is computed beside the packets of the account, as
+	// far as that is possible.
+	NewHash() *crypto.Hash
 	// FileSession is the n-th connection for files with a DC; see
 	// telegram.Client.FileSession.
 	FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error)

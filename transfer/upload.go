@@ -167,7 +167,7 @@ func (u *upload) openSource() error {
 	if u.body, err = u.u.body(f, fi.Size()); err != nil {
 		return err
 	}
-	u.hash = newFrontier(u.body, size, uploadPartSize)
+	u.hash = u.run.newFrontier(u.body, size, uploadPartSize)
 	return nil
 }
 

@@ -65,6 +65,7 @@ type AlbumItem struct {
 type SentItem struct {
 	Sent      bool // by this call or by an earlier one
 	MessageID int  // 0: not known, or scheduled
+	Captioned bool // its message has a caption, as far as is known
 	Err       error
 }
 
@@ -85,12 +86,14 @@ func (e *StaleMediaError) Unwrap() error { return e.Err }
 // happens, also with fewer or more items: each becomes one message, and those
 // that were not sent before become a group of their own. If the server refuses
 // the group for what is in it, each is tried alone, so that one bad item does
-// not keep the others back.
+// not keep the others back. The caption of one that is not sent, or was sent
+// without it, goes to the next one that has none; a caption that the server
+// refuses fails them all.
 //
 // The error of an item may be a *StaleMediaError.
 // See core.telegram.org/method/messages.sendMultiMedia.
 func (c *Client) SendAlbum(ctx context.Context, to Peer, items []AlbumItem, o SendOptions) []SentItem {
-	a := &albumSend{c: c, to: to, items: items, o: o, sent: make([]SentItem, len(items))}
+	a := &albumSend{c: c, to: to, items: slices.Clone(items), o: o, sent: make([]SentItem, len(items))}
 	rest := make([]int, len(items))
 	for i := range rest {
 		rest[i] = i
@@ -112,9 +115,9 @@ func (c *Client) SendAlbum(ctx context.Context, to Peer, items []AlbumItem, o Se
 		}
 		rest = left
 	}
-	for _, i := range rest {
-		if a.sent[i].Err == nil {
-			a.alone(ctx, i)
+	for n, i := range rest {
+		if a.alone(ctx, i); !a.sent[i].Sent {
+			a.passOn(i, rest[n+1:])
 		}
 	}
 	return a.sent
@@ -152,7 +155,18 @@ func (a *albumSend) take(answer api.UpdatesClass, rest []int) {
 		if !a.o.Schedule.IsZero() {
 			id = 0
 		}
-		a.sent[i] = SentItem{Sent: true, MessageID: id}
+		a.sent[i] = SentItem{Sent: true, MessageID: id, Captioned: a.items[i].Caption != ""}
+	}
+}
+
+// passOn gives the caption of an item to the next of the rest that has none.
+func (a *albumSend) passOn(i int, rest []int) {
+	from := &a.items[i]
+	for _, n := range rest {
+		if to := &a.items[n]; to.Caption == "" {
+			to.Caption, to.Entities = from.Caption, from.Entities
+			return
+		}
 	}
 }
 
@@ -163,7 +177,7 @@ func (a *albumSend) blame(err error, rest []int) bool {
 		a.sent[rest[rpc.Arg]].Err = &StaleMediaError{err}
 		return false
 	}
-	if _, media := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY", "MEDIA_CAPTION_TOO_LONG", "ENTITY_BOUNDS_INVALID"); media {
+	if _, media := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY"); media {
 		return true
 	}
 	for _, i := range rest {
@@ -185,7 +199,7 @@ func (a *albumSend) alone(ctx context.Context, i int) {
 		err = nil
 		a.sent[i].Sent = true
 	}
-	a.sent[i] = SentItem{Sent: a.sent[i].Sent || err == nil, MessageID: id, Err: err}
+	a.sent[i] = SentItem{Sent: a.sent[i].Sent || err == nil, MessageID: id, Captioned: err == nil && it.Caption != "", Err: err}
 }
 
 // albumDepth is how many of the newest messages are looked through for an
@@ -194,25 +208,32 @@ const albumDepth = 5 * batch
 
 // find looks for those of the items that were sent before, and returns the others.
 func (a *albumSend) find(ctx context.Context, rest []int) (left []int) {
-	found := make(map[int64]int) // message by file
+	found := make(map[int64]*Message) // by file
 	if a.o.Schedule.IsZero() {
 		for m, err := range a.c.Messages(ctx, a.to, MessagesOptions{Limit: albumDepth}) {
 			if err != nil {
 				return rest
 			}
 			for _, f := range m.Files {
-				found[f.ID] = m.ID
+				found[f.ID] = m
 			}
-			if !slices.ContainsFunc(rest, func(i int) bool { return found[a.items[i].Media.ID] == 0 }) {
+			if !slices.ContainsFunc(rest, func(i int) bool { return found[a.items[i].Media.ID] == nil }) {
 				break
 			}
 		}
 	}
+	captioned := false
 	for _, i := range rest {
-		if id := found[a.items[i].Media.ID]; id != 0 {
-			a.sent[i] = SentItem{Sent: true, MessageID: id}
+		if m := found[a.items[i].Media.ID]; m != nil {
+			a.sent[i] = SentItem{Sent: true, MessageID: m.ID, Captioned: m.Text != ""}
+			captioned = captioned || m.Text != ""
 		} else {
 			left = append(left, i)
+		}
+	}
+	for _, i := range rest {
+		if a.sent[i].Sent && !captioned { // an item that is not among these had it
+			a.passOn(i, left)
 		}
 	}
 	return left

@@ -216,7 +216,7 @@ func (r *run) skipped(e *entry, res FileResult) {
 	r.report.FilesSkipped++
 	r.bytesOver += e.info().size
 	if _, a := albumOf(e); a != nil {
-		a.captioned = true
+		a.captioned = a.captioned || res.captioned
 	}
 	res.Skipped = true
 	e.users++

@@ -57,6 +57,8 @@ type FileResult struct {
 	Err error
 	// Retryable says that running again may help.
 	Retryable bool
+
+	captioned bool // the message of an upload has the caption of its album
 }
 
 // message is the message that has the file.

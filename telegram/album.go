@@ -55,7 +55,10 @@ func (c *Client) UploadMedia(ctx context.Context, to Peer, u Uploaded) (Media, e
 
 // An AlbumItem is one message of an album.
 type AlbumItem struct {
-	Media    Media
+	Media Media
+	// Old says that UploadMedia has made the file so long ago that the server may
+	// have forgotten it: if it refuses the media, it is that.
+	Old      bool
 	RandomID int64 // as Uploaded.RandomID
 	Caption  string
 	Entities []api.MessageEntityClass
@@ -69,8 +72,8 @@ type SentItem struct {
 	Err       error
 }
 
-// A StaleMediaError says that the reference to a Media has expired: upload it
-// again.
+// A StaleMediaError says that the reference to a Media has expired, or that the
+// server has forgotten an old one: upload it again.
 type StaleMediaError struct{ Err error }
 
 func (e *StaleMediaError) Error() string {
@@ -177,13 +180,26 @@ func (a *albumSend) blame(err error, rest []int) bool {
 		a.sent[rest[rpc.Arg]].Err = &StaleMediaError{err}
 		return false
 	}
-	if _, media := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY"); media {
-		return true
+	if isMediaRefusal(err) {
+		old := false
+		for _, i := range rest {
+			if a.items[i].Old {
+				a.sent[i].Err, old = &StaleMediaError{err}, true
+			}
+		}
+		return !old // else the group is tried once more before it is taken apart
 	}
 	for _, i := range rest {
 		a.sent[i].Err = sendError(a.to, err)
 	}
 	return false
+}
+
+// isMediaRefusal reports whether the server says that there is something wrong
+// with the files, and not which.
+func isMediaRefusal(err error) bool {
+	_, is := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY", "MEDIA_FILE_INVALID", "DOCUMENT_INVALID", "PHOTO_INVALID")
+	return is
 }
 
 // alone sends one item by itself. Its random id tells whether it was sent before.
@@ -192,7 +208,7 @@ func (a *albumSend) alone(ctx context.Context, i int) {
 	id, _, err := a.c.SendUploaded(ctx, a.to, Uploaded{
 		Media: &it.Media, Caption: it.Caption, Entities: it.Entities, RandomID: it.RandomID, Send: a.o,
 	})
-	if _, stale := isRPC(err, "FILE_REFERENCE_EXPIRED", "FILE_REFERENCE_INVALID", "FILE_REFERENCE_EMPTY"); stale {
+	if _, stale := isRPC(err, "FILE_REFERENCE_EXPIRED", "FILE_REFERENCE_INVALID", "FILE_REFERENCE_EMPTY"); stale || it.Old && isMediaRefusal(err) {
 		err = &StaleMediaError{err}
 	}
 	if id != 0 || errors.Is(err, ErrAlreadySent) {

@@ -33,6 +33,10 @@ type album struct {
 	sending   bool
 }
 
+// mediaFresh is how long a file of the server's own is there for certain, though
+// no message is made of it. If one older than that is refused it is made anew.
+const mediaFresh = 10 * time.Minute
+
 // errParked is returned by finish when a file waits for the others of its album.
 var errParked = errors.New("transfer: waits for the rest of its album")
 
@@ -112,7 +116,7 @@ func (u *upload) makeMedia(ctx context.Context, what telegram.Uploaded, sum [32]
 		return err
 	}
 	u.mu.Lock()
-	u.record.Media = &checkpoint.Media{Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference, SHA256: sum}
+	u.record.Media = &checkpoint.Media{Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference, SHA256: sum, Made: time.Now().UTC()}
 	record := u.record
 	u.mu.Unlock()
 	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.PutUpload(u.key, record) }); err != nil {
@@ -122,8 +126,11 @@ func (u *upload) makeMedia(ctx context.Context, what telegram.Uploaded, sum [32]
 }
 
 // forgetMedia notes that the server's file cannot be used any more: another one
-// has to be made of the parts.
+// has to be made of the parts, or of new ones if these are too old.
 func (u *upload) forgetMedia() error {
+	if time.Since(u.record.Started) >= partsLife {
+		return u.restart()
+	}
 	u.mu.Lock()
 	u.record.Media = nil
 	record := u.record
@@ -206,7 +213,7 @@ func sendGroup(ctx context.Context, r *run, group []*entry, caption string, enti
 		u, _ := albumOf(e)
 		m := u.record.Media
 		uploads[i] = u
-		items[i] = telegram.AlbumItem{RandomID: u.record.RandomID, Media: telegram.Media{
+		items[i] = telegram.AlbumItem{RandomID: u.record.RandomID, Old: time.Since(m.Made) > mediaFresh, Media: telegram.Media{
 			Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference,
 		}}
 	}

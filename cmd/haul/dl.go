@@ -133,7 +133,7 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	}
 	defer show.close()
 	l.show = show.event
-	o.Events = j.watch(show)
+	o.Events, o.MaxResults = j.watch(show), failuresShown
 	if err := j.begin(); err != nil {
 		return err
 	}

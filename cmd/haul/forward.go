@@ -48,6 +48,9 @@ func forwardJob() jobKind {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul forward @from --to @there")
 			}
+			if err := checkChats(append(c.Args().Slice(), c.String("to"))...); err != nil {
+				return err
+			}
 			_, err := parseSelection(c, time.Now())
 			return err
 		},

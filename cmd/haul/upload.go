@@ -28,6 +28,9 @@ func upJob() jobKind {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
 			}
+			if err := checkChats(c.String("to")); err != nil {
+				return err
+			}
 			if err := checkSkipValue(c); err != nil {
 				return err
 			}

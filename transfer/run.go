@@ -106,6 +106,7 @@ type run struct {
 	fatal      error // why the run was stopped
 	started    time.Time
 	report     Report
+	failures   failures
 	meter      meter
 	told       time.Time // when the last Progress was sent
 	refresh    refresher
@@ -178,6 +179,7 @@ func newRun(ctx context.Context, e *Engine, dir Direction) (*run, error) {
 		}),
 	}
 	r.refresh.run = r
+	r.failures.max = e.opts.MaxResults
 	r.setLimits(now)
 	r.commits = newCommitter(e.opts.Checkpoint, r.whenRoom, func(err error) { r.post(func() { r.fail(err) }) })
 	if err := r.remember(now); err != nil {
@@ -278,6 +280,7 @@ func (r *run) serveUntil(background *sync.WaitGroup, wait func()) {
 
 func (r *run) conclude() (*Report, error) {
 	r.report.Seconds = time.Since(r.started).Seconds()
+	r.report.Failed, r.report.Retryable = r.failures.results()
 	r.sessions.Range(func(s, before any) bool {
 		r.report.Reconnects += reconnects(s) - before.(int)
 		return true

@@ -158,8 +158,8 @@ func (u *upload) openSource() error {
 	case u.u.Skip != nil: // nothing is sent, whatever its size
 	case u.u.Broken != nil:
 		return fmt.Errorf("%w: %w", errBroken, u.u.Broken)
-	case utf16Len(u.u.Caption) > u.run.o.maxCaption():
-		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, utf16Len(u.u.Caption), u.run.o.maxCaption())
+	case u.captionLen() > u.run.o.maxCaption():
+		return fmt.Errorf("%w: %d characters, at most %d", ErrCaption, u.captionLen(), u.run.o.maxCaption())
 	case (size+uploadPartSize-1)/uploadPartSize > int64(u.run.o.MaxUploadParts):
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooBig, size, int64(u.run.o.MaxUploadParts)*uploadPartSize)
 	}
@@ -200,7 +200,7 @@ func (u *upload) sentBefore(ctx context.Context, openErr error) (*FileResult, er
 func (u *upload) result(s checkpoint.Sent) FileResult {
 	return FileResult{
 		ID: s.Document, Path: u.u.shown(), Size: s.Length(), SHA256: s.SHA256, MessageID: s.Message, Date: s.At, Source: s.Source,
-		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message},
+		Origin: telegram.Origin{Peer: u.u.To, MessageID: s.Message}, captioned: s.Captioned,
 	}
 }
 
@@ -376,6 +376,7 @@ func (u *upload) finish(ctx context.Context) (FileResult, error) {
 	}
 	record := checkpoint.Sent{
 		Source: u.since, Document: sent.ID, Message: id, SHA256: sum, At: time.Now().UTC(), Path: u.path, Size: u.u.sectionSize(u.size),
+		Captioned: u.u.Caption != "",
 	}
 	res := u.result(record)
 	if u.u.Section != nil && u.u.completes() {

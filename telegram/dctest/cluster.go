@@ -99,7 +99,7 @@ var rsaKeys = sync.OnceValues(func() ([2]*rsa.PrivateKey, error) {
 })
 
 // underway is how long after a flood wait was answered, besides the round trip,
-// a request may arrive that its client had sent before.
+// a request may be begun by a client that has not read that yet.
 const underway = 400 * time.Millisecond
 
 // Start starts a cluster. It runs until Close, or until ctx ends.

@@ -27,6 +27,7 @@ const apiLayer = schema.Layer
 type Session struct {
 	opts   Options
 	frames framePool
+	spare  sync.Pool // finished calls, for others
 	counts counters
 	rtt    atomic.Int64 // nanoseconds, of the last ping
 	// received counts the bytes that came over all connections.

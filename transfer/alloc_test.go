@@ -28,8 +28,8 @@ const (
 	fewParts    = 96
 	uploadPart  = 512 << 10
 	warmUp      = 2 // rounds: connections, buffers, maps that have grown
-	maxDown     = 62
-	maxUp       = 62
+	maxDown     = 36
+	maxUp       = 38
 	allocRounds = 8 // at most: other processes may get in between
 )
 

@@ -261,7 +261,7 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 // InvokeWith reads the payload at once, into the request.
 func (s fakeSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
 	b := make([]byte, payload.Len)
-	if err := payload.Read(b); err != nil {
+	if _, err := payload.From.ReadAt(b, payload.At); err != nil {
 		return nil, &mtproto.PayloadError{Err: err}
 	}
 	switch q := q.(type) {

@@ -332,11 +332,7 @@ func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
 // payload are the bytes of a part, read out of the source when it is sent. That
 // may still happen when the upload is closed already.
 func (u *upload) payload(n int) mtproto.Payload {
-	body := u.body
-	return mtproto.Payload{Len: u.length(n), Read: func(b []byte) error {
-		_, err := body.ReadAt(b, int64(n)*uploadPartSize)
-		return err
-	}}
+	return mtproto.Payload{Len: u.length(n), From: u.body, At: int64(n) * uploadPartSize}
 }
 
 // saveRequest is the request to save a part, without its bytes.

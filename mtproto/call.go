@@ -48,13 +48,16 @@ type outcome struct {
 // table may do it, and it does nothing with the call after that.
 func (c *call) finish(o outcome) { c.done <- o }
 
-// maxSpare is up to how many bytes of query a call is kept for another.
-const maxSpare = 4 << 10
+// Up to so many calls are kept for other queries, and up to so many bytes of each.
+const (
+	maxSpare      = 64
+	maxSpareBytes = 4 << 10
+)
 
 // newCall is a call of a query, wrapped and encoded.
 func (s *Session) newCall(query tl.Object) *call {
-	c, ok := s.spare.Get().(*call)
-	if !ok {
+	c := s.takeSpare()
+	if c == nil {
 		c = &call{done: make(chan outcome, 1)}
 	}
 	s.opts.Wrap(query).Encode(&c.enc)
@@ -62,14 +65,31 @@ func (s *Session) newCall(query tl.Object) *call {
 	return c
 }
 
+// takeSpare is a finished call that was kept, empty; or nil.
+func (s *Session) takeSpare() *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.spare)
+	if n == 0 {
+		return nil
+	}
+	c := s.spare[n-1]
+	s.spare = s.spare[:n-1]
+	return c
+}
+
 // keep has a finished call used again.
 func (s *Session) keep(c *call) {
-	if c.enc.Len() > maxSpare {
+	if c.enc.Len() > maxSpareBytes {
 		return
 	}
 	c.enc.Reset()
 	*c = call{enc: c.enc, done: c.done}
-	s.spare.Put(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, c)
+	}
 }
 
 // An Invoker calls functions of the API. *Session is one.

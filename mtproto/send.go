@@ -203,7 +203,10 @@ func (s *Session) encodeLocked(p *packer, it *item, now time.Time) (msgID int64,
 // encodeCallLocked appends a query, with the wrappers around it that the
 // session's state asks for.
 func (s *Session) encodeCallLocked(e *tl.Encoder, c *call) {
-	if s.inited && !s.opts.NoUpdates && !compressible(c) {
+	if s.inited && !compressible(c) {
+		if s.opts.NoUpdates {
+			e.ID(api.InvokeWithoutUpdatesRequestID)
+		}
 		e.Raw(c.body)
 		return
 	}

@@ -27,7 +27,6 @@ const apiLayer = schema.Layer
 type Session struct {
 	opts   Options
 	frames framePool
-	spare  sync.Pool // finished calls, for others
 	counts counters
 	rtt    atomic.Int64 // nanoseconds, of the last ping
 	// received counts the bytes that came over all connections.
@@ -55,6 +54,7 @@ type Session struct {
 	salts   []FutureSalt
 	calls   map[int64]*call   // sent and unanswered, by msg_id
 	queue   []*call           // to be sent, in order
+	spare   []*call           // finished, for other queries
 	bind    *call             // auth.bindTempAuthKey, which goes before everything
 	acks    []int64           // to be acknowledged
 	service []serviceMsg      // service messages to be sent

@@ -28,8 +28,8 @@ const (
 	fewParts    = 96
 	uploadPart  = 512 << 10
 	warmUp      = 2 // rounds: connections, buffers, maps that have grown
-	maxDown     = 36
-	maxUp       = 38
+	maxDown     = 10
+	maxUp       = 12
 	allocRounds = 8 // at most: other processes may get in between
 )
 

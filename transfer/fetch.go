@@ -44,17 +44,20 @@ func (d *download) put(n int, data []byte, crc uint32) error {
 		return err
 	}
 	d.hash.offer(n, data)
-	d.run.commits.mark(d.sink, int64(len(data)), func(b *checkpoint.Batch) {
-		d.markBegun(b)
-		b.Mark(d.key, n, crc)
-	})
+	d.run.commits.mark(d.sink, int64(len(data)), d, partMark{n, crc})
 	return nil
+}
+
+// markPart implements marker.
+func (d *download) markPart(b *checkpoint.Batch, p partMark) {
+	d.markBegun(b)
+	b.Mark(d.key, p.n, p.crc)
 }
 
 func (p *fetched) stored() { p.d.hash.catchUp(p.d.run.ctx()) }
 
 // move asks for one part at the DC or CDN that the scheduler names.
-func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) {
+func (d *download) move(ctx context.Context, s scheduler.Send, m *scratch) (payload, error) {
 	conn, err := d.run.partSession(ctx, s)
 	if err != nil {
 		if s.Route.Use == scheduler.CDN && !errors.Is(err, errAgain) {
@@ -66,12 +69,12 @@ func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) 
 		return d.moveCDN(ctx, conn, s)
 	}
 	d.mu.Lock()
-	q := &api.UploadGetFileRequest{
-		CdnSupported: !d.cdn.refused, Location: d.file.Location(),
+	m.get = api.UploadGetFileRequest{
+		CdnSupported: !d.cdn.refused, Location: d.locationLocked(),
 		Offset: d.offset(s.Part.N), Limit: int32(d.partSize),
 	}
 	d.mu.Unlock()
-	resp, err := conn.Invoke(ctx, q)
+	resp, err := conn.Invoke(ctx, &m.get)
 	if err != nil {
 		var rpc *mtproto.RPCError
 		if errors.As(err, &rpc) && rpc.Type == "FILE_MIGRATE" {
@@ -79,31 +82,27 @@ func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) 
 		}
 		return nil, err
 	}
-	answer, err := decode(q, resp.Body())
+	answer, err := m.answerOf(resp.Body())
 	if err != nil {
 		resp.Release()
 		return nil, err
 	}
 	switch a := answer.(type) {
 	case *api.UploadFile:
-		return d.accept(s.Part.N, resp, a.Bytes)
+		if err := checkLength(len(a.Bytes), d.length(s.Part.N), d.partSize); err != nil {
+			resp.Release()
+			return nil, err
+		}
+		m.fetched = fetched{d: d, n: s.Part.N, resp: resp, data: a.Bytes}
+		return &m.fetched, nil
 	case *api.UploadFileCdnRedirect:
 		err := d.redirect(s, a)
 		resp.Release()
 		return nil, err
 	default:
 		resp.Release()
-		return nil, &answerError{method: q.TypeName(), err: fmt.Errorf("unexpected %s", answer.TypeName())}
+		return nil, &answerError{method: m.get.TypeName(), err: fmt.Errorf("unexpected %s", answer.TypeName())}
 	}
-}
-
-// accept checks the length of a part. What it refuses it releases.
-func (d *download) accept(n int, resp Response, data []byte) (payload, error) {
-	if err := checkLength(len(data), d.length(n), d.partSize); err != nil {
-		resp.Release()
-		return nil, err
-	}
-	return &fetched{d: d, n: n, resp: resp, data: data}, nil
 }
 
 // checkLength holds a part's length against what it must have: exactly the

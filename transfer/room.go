@@ -19,6 +19,9 @@ const roomPause = 3 * time.Second
 // isFull reports whether the error says that a disk, or the user's share of
 // it, is full.
 func isFull(err error) bool {
+	if err == nil {
+		return false
+	}
 	var space *checkpoint.SpaceError
 	return errors.As(err, &space) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || isFullHere(err)
 }

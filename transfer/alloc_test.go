@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/tghaul/haul/checkpoint"
@@ -24,19 +24,20 @@ import (
 // cost, and start and end of a file drop out.
 
 const (
-	clusterEnv  = "HAUL_TEST_CLUSTER" // set in the process of the cluster
-	fewParts    = 96
+	clusterEnv  = "HAUL_TEST_CLUSTER" // set in the process of the cluster: parts of the smaller file
 	uploadPart  = 512 << 10
 	warmUp      = 2 // rounds: connections, buffers, maps that have grown
 	maxDown     = 10
 	maxUp       = 12
-	allocRounds = 8 // at most: other processes may get in between
+	allocRounds = 8   // at most: other processes may get in between
+	benchParts  = 512 // of the smaller file of the benchmark; a number above 255 is boxed
 )
 
 // TestCluster is no test: it is the process of the cluster, and ends with its
 // standard input.
 func TestCluster(t *testing.T) {
-	if os.Getenv(clusterEnv) == "" {
+	parts, err := strconv.ParseInt(os.Getenv(clusterEnv), 10, 64)
+	if err != nil {
 		t.Skip("run by TestAllocationsOfAPart")
 	}
 	channel := func(name string, parts int64) dctest.ChannelConfig {
@@ -46,7 +47,7 @@ func TestCluster(t *testing.T) {
 		}}}
 	}
 	cluster, err := dctest.Start(t.Context(), dctest.Config{
-		Channels: []dctest.ChannelConfig{channel("few_parts", fewParts), channel("more_parts", 2*fewParts)},
+		Channels: []dctest.ChannelConfig{channel("few_parts", parts), channel("more_parts", 2*parts)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +61,7 @@ func TestCluster(t *testing.T) {
 
 // A mover is a client of a cluster that moves files of few and of more parts.
 type mover struct {
+	parts  int // of the smaller file
 	client *telegram.Client
 	engine *transfer.Engine
 	peer   telegram.Peer
@@ -68,16 +70,15 @@ type mover struct {
 	dir    *os.Root
 }
 
-func newMover(tb testing.TB) *mover {
+func newMover(tb testing.TB, parts int) *mover {
 	tb.Helper()
-	m := &mover{client: clientOf(tb, startCluster(tb))}
+	m := &mover{parts: parts, client: clientOf(tb, startCluster(tb, parts))}
 	tb.Cleanup(func() { _ = m.client.Close() })
 	var err error
 	if m.dir, err = os.OpenRoot(tb.TempDir()); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = m.dir.Close() })
-	noise := rand.NewChaCha8([32]byte{1})
 	for i, name := range []string{"few_parts", "more_parts"} {
 		if m.peer, err = m.client.Resolve(tb.Context(), "@"+name); err != nil {
 			tb.Fatal(err)
@@ -93,7 +94,7 @@ func newMover(tb testing.TB) *mover {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if _, err := io.CopyN(f, noise, int64(i+1)*fewParts*uploadPart); err != nil {
+		if err := f.Truncate(int64(m.partsOf(i)) * uploadPart); err != nil {
 			tb.Fatal(err)
 		}
 		if err := f.Close(); err != nil {
@@ -107,10 +108,10 @@ func newMover(tb testing.TB) *mover {
 
 // startCluster starts the process, which ends with the test, and returns what
 // it says of its datacenters.
-func startCluster(tb testing.TB) *telegram.Datacenters {
+func startCluster(tb testing.TB, parts int) *telegram.Datacenters {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCluster$")
-	cmd.Env = append(os.Environ(), clusterEnv+"=1")
+	cmd.Env = append(os.Environ(), clusterEnv+"="+strconv.Itoa(parts))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -152,6 +153,9 @@ func clientOf(tb testing.TB, dcs *telegram.Datacenters) *telegram.Client {
 	return client
 }
 
+// partsOf is how many parts a file has.
+func (m *mover) partsOf(i int) int { return (i + 1) * m.parts }
+
 // download fetches one of the files and forgets it.
 func (m *mover) download(tb testing.TB, i int) {
 	f := m.files[i]
@@ -159,7 +163,7 @@ func (m *mover) download(tb testing.TB, i int) {
 	r, err := m.engine.Download(tb.Context(), func(yield func(transfer.Download, error) bool) {
 		yield(transfer.Download{File: f, Dir: m.dir, Path: "file"}, nil)
 	})
-	if err != nil || r.FilesDone != 1 || r.Parts != (i+1)*fewParts {
+	if err != nil || r.FilesDone != 1 || r.Parts != m.partsOf(i) {
 		tb.Fatalf("%v: %d files, %d parts: %+v", err, r.FilesDone, r.Parts, r.Failed)
 	}
 }
@@ -168,13 +172,13 @@ func (m *mover) upload(tb testing.TB, i int) {
 	r, err := m.engine.Upload(tb.Context(), func(yield func(transfer.Upload, error) bool) {
 		yield(transfer.Upload{Path: m.source[i], To: m.peer}, nil)
 	})
-	if err != nil || r.FilesDone != 1 || r.Parts != (i+1)*fewParts {
+	if err != nil || r.FilesDone != 1 || r.Parts != m.partsOf(i) {
 		tb.Fatalf("%v: %d files, %d parts: %+v", err, r.FilesDone, r.Parts, r.Failed)
 	}
 }
 
 // perPart is how many allocations, and bytes, a part takes.
-func perPart(tb testing.TB, move func(testing.TB, int)) (allocs, bytes float64) {
+func (m *mover) perPart(tb testing.TB, move func(testing.TB, int)) (allocs, bytes float64) {
 	var made [2]runtime.MemStats
 	count := func(i int) (mallocs, size uint64) {
 		runtime.ReadMemStats(&made[0])
@@ -184,7 +188,7 @@ func perPart(tb testing.TB, move func(testing.TB, int)) (allocs, bytes float64) 
 	}
 	few, fewBytes := count(0)
 	more, moreBytes := count(1)
-	return float64(int64(more-few)) / fewParts, float64(int64(moreBytes-fewBytes)) / fewParts
+	return float64(int64(more-few)) / float64(m.parts), float64(int64(moreBytes-fewBytes)) / float64(m.parts)
 }
 
 // TestAllocationsOfAPart: what a part costs does not grow again.
@@ -192,7 +196,7 @@ func TestAllocationsOfAPart(t *testing.T) {
 	if transfer.UnderRace {
 		t.Skip("the race detector allocates, and pools forget on purpose")
 	}
-	m := newMover(t)
+	m := newMover(t, 96)
 	for _, tt := range []struct {
 		name string
 		move func(testing.TB, int)
@@ -203,7 +207,7 @@ func TestAllocationsOfAPart(t *testing.T) {
 		}
 		var seen []float64
 		for len(seen) < allocRounds && (len(seen) == 0 || slices.Min(seen) > tt.most) {
-			n, _ := perPart(t, tt.move)
+			n, _ := m.perPart(t, tt.move)
 			seen = append(seen, n)
 		}
 		if slices.Min(seen) > tt.most {
@@ -213,10 +217,10 @@ func TestAllocationsOfAPart(t *testing.T) {
 }
 
 // BenchmarkSteadyPart prints what a part costs the client in the middle of a
-// file. An operation is a file of 96 parts and one of 192; parts have 1 MiB down
-// and 512 KiB up.
+// file. An operation is a file of 512 parts and one of 1024; parts have 1 MiB
+// down and 512 KiB up.
 func BenchmarkSteadyPart(b *testing.B) {
-	m := newMover(b)
+	m := newMover(b, benchParts)
 	for _, bb := range []struct {
 		name string
 		move func(testing.TB, int)
@@ -226,10 +230,10 @@ func BenchmarkSteadyPart(b *testing.B) {
 			for range warmUp {
 				bb.move(b, 1)
 			}
-			b.SetBytes(3 * fewParts * bb.size)
+			b.SetBytes(3 * benchParts * bb.size)
 			var allocs, bytes []float64
 			for b.Loop() {
-				n, size := perPart(b, bb.move)
+				n, size := m.perPart(b, bb.move)
 				allocs, bytes = append(allocs, n), append(bytes, size)
 			}
 			slices.Sort(allocs)

@@ -34,6 +34,12 @@ func (r *run) whenRoom(write func() error) error {
 	if !isFull(err) {
 		return err
 	}
+	return r.waitForRoom(write, err)
+}
+
+// waitForRoom calls write until there is room for it, for want of which it has
+// failed.
+func (r *run) waitForRoom(write func() error, err error) error {
 	r.post(func() { r.pause(err) })
 	for isFull(err) && r.sleep(roomPause) == nil {
 		err = write()

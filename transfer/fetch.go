@@ -12,7 +12,9 @@ import (
 	"github.com/tghaul/haul/tl/api"
 )
 
-// A fetched is the bytes of one part, in the buffer in which they came.
+// A fetched is the bytes of one part, in the buffer in which they came. It lives
+// in the scratch of its attempt: who wants the bytes for longer keeps resp and
+// data, and not the fetched.
 type fetched struct {
 	d    *download
 	n    int

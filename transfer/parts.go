@@ -21,11 +21,13 @@ type attempt struct {
 	verdict   chan bool // of size 1, so that the loop never waits; true: store the part
 	scratch   scratch   // the task's alone
 
-	send   scheduler.Send
-	entry  *entry
-	bytes  int64   // of the payload, once it has arrived
-	failed verdict // why none has
-	err    error   // of storing it
+	send     scheduler.Send
+	answered scheduler.Answered
+	written  scheduler.Written
+	entry    *entry
+	bytes    int64   // of the payload, once it has arrived
+	failed   verdict // why none has
+	err      error   // of storing it
 
 	posts posts
 }
@@ -46,7 +48,8 @@ func (r *run) feed(ev scheduler.Event) {
 	r.feeding = true
 	r.events = append(r.events, ev)
 	for i := 0; i < len(r.events); i++ { // it grows meanwhile
-		for _, a := range r.core.Handle(time.Now(), r.events[i]) {
+		r.actions = r.core.Append(r.actions[:0], time.Now(), r.events[i])
+		for _, a := range r.actions {
 			r.act(a)
 		}
 	}
@@ -58,9 +61,9 @@ func (r *run) act(a scheduler.Action) {
 	switch a := a.(type) {
 	case scheduler.Start:
 		r.start(r.files[a.File])
-	case scheduler.Send:
-		r.send(a)
-	case scheduler.Accept:
+	case *scheduler.Send:
+		r.send(*a)
+	case *scheduler.Accept:
 		r.attempts[a.Attempt].verdict <- true
 	case scheduler.Drop:
 		r.drop(r.attempts[a.Attempt])
@@ -179,7 +182,8 @@ func (r *run) arrived(a *attempt) {
 	case r.winding: // every file is over: another attempt has brought it
 		r.drop(a)
 	default:
-		r.feed(scheduler.Answered{Attempt: a.send.Attempt})
+		a.answered.Attempt = a.send.Attempt
+		r.feed(&a.answered)
 	}
 }
 
@@ -215,7 +219,8 @@ func (r *run) stored(a *attempt) {
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, err))
 	}
-	r.feed(scheduler.Written{Attempt: a.send.Attempt})
+	a.written.Attempt = a.send.Attempt
+	r.feed(&a.written)
 }
 
 // attemptFailed does what react has decided.

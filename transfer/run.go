@@ -94,8 +94,9 @@ type run struct {
 
 	// ----
 	core       *scheduler.Core
-	events     []scheduler.Event // for feed, the one at hand included
-	feeding    bool              // feed is running
+	events     []scheduler.Event  // for feed, the one at hand included
+	feeding    bool               // feed is running
+	actions    []scheduler.Action // of the event at hand
 	files      map[scheduler.FileID]*entry
 	order      []*entry // started and not over, in order of start
 	attempts   map[scheduler.AttemptID]*attempt

@@ -3,6 +3,7 @@ package mtproto
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,10 +27,14 @@ type Payload struct {
 // read fills b, which has length Len.
 func (p Payload) read(b []byte) error {
 	n, err := p.From.ReadAt(b, p.At)
-	if n == len(b) {
+	switch {
+	case n == len(b):
 		return nil
+	case err == nil || errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	default:
+		return err
 	}
-	return err
 }
 
 // A PayloadError is why the payload of a call could not be read.

@@ -111,6 +111,9 @@ func TestPayload(t *testing.T) {
 					})
 				}
 				wg.Wait()
+				synctest.Wait() // what was sent twice may be handled twice
+				p.mu.Lock()
+				defer p.mu.Unlock()
 				for part, n := range sizes {
 					want := make([]byte, n)
 					pattern(want)
@@ -153,6 +156,9 @@ func TestPayloadUnread(t *testing.T) {
 		}
 		begun := time.Now()
 		wg.Wait()
+		synctest.Wait() // what was sent twice may be handled twice
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if len(p.got) != 4 || time.Since(begun) > 10*time.Second {
 			t.Errorf("%d parts arrived after %v, want 4", len(p.got), time.Since(begun))
 		}
@@ -202,6 +208,9 @@ func TestPayloadGivenUp(t *testing.T) {
 		synctest.Wait() // all of them wait for the one that is read
 		close(goOn)
 		wg.Wait()
+		synctest.Wait() // nobody waits for the answer to the one that was given up
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		for part := range int32(5) {
 			if want := content[500*part:][:500]; !bytes.Equal(p.got[part+1], want) {
 				t.Errorf("part %d has other bytes", part+1)

@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,39 +19,34 @@ import (
 	"github.com/tghaul/haul/transfer"
 )
 
-// What a part costs in allocations, from the engine down to the sockets, while
-// a file is under way. The cluster is in a process of its own, and a file is
-// moved that has twice the parts of another: the difference is what the parts
-// cost, and start and end of a file drop out.
+// What a part costs in allocations in the second half of a file, from the engine
+// down to the sockets. The cluster is in a process of its own, so that what is
+// counted is the client's. It is counted at commits of the checkpoint, which
+// come every 8 MiB.
 
 const (
-	clusterEnv  = "HAUL_TEST_CLUSTER" // set in the process of the cluster: bytes of the smaller file
+	clusterEnv  = "HAUL_TEST_CLUSTER" // set in the process of the cluster: the size of its file
 	uploadPart  = 512 << 10
 	maxDown     = 5
 	maxUp       = 8
 	allocRounds = 8 // at most: other processes may get in between
 )
 
-// A workload says how many parts the smaller file has down and up, and the size
-// of parts down. With more than 256 in both files together numbers are boxed
-// that Go has no boxes for.
+// A workload says how many parts there are down and up, and the size of parts
+// down. From the 256th on, numbers are boxed that Go has no boxes for.
 type workload struct{ down, up, partSize int }
 
 // TestCluster is no test: it is the process of the cluster, and ends with its
 // standard input.
 func TestCluster(t *testing.T) {
-	few, err := strconv.ParseInt(os.Getenv(clusterEnv), 10, 64)
+	size, err := strconv.ParseInt(os.Getenv(clusterEnv), 10, 64)
 	if err != nil {
 		t.Skip("run by TestAllocationsOfAPart")
 	}
-	channel := func(name string, size int64) dctest.ChannelConfig {
-		return dctest.ChannelConfig{Username: name, Title: name, Files: []dctest.FileSpec{{
-			Kind: "document", Count: 1, MinSize: size, MaxSize: size,
-		}}}
-	}
-	cluster, err := dctest.Start(t.Context(), dctest.Config{
-		Channels: []dctest.ChannelConfig{channel("few_parts", few), channel("more_parts", 2*few)},
-	})
+	cluster, err := dctest.Start(t.Context(), dctest.Config{Channels: []dctest.ChannelConfig{{
+		Username: dctest.BigChannel, Title: "One file",
+		Files: []dctest.FileSpec{{Kind: "document", Count: 1, MinSize: size, MaxSize: size}},
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +57,13 @@ func TestCluster(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin) // until it ends
 }
 
-// A mover is a client of a cluster that moves files of few and of more parts.
+// A mover is a client of a cluster that moves one file in either direction.
 type mover struct {
 	workload
 	client *telegram.Client
-	engine *transfer.Engine
 	peer   telegram.Peer
-	files  [2]telegram.File
-	source [2]string
+	file   telegram.File
+	source string
 	dir    *os.Root
 }
 
@@ -81,39 +76,31 @@ func newMover(tb testing.TB, w workload) *mover {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = m.dir.Close() })
-	for i, name := range []string{"few_parts", "more_parts"} {
-		if m.peer, err = m.client.Resolve(tb.Context(), "@"+name); err != nil {
-			tb.Fatal(err)
-		}
-		for msg, err := range m.client.Messages(tb.Context(), m.peer, telegram.MessagesOptions{}) {
-			if err != nil {
-				tb.Fatal(err)
-			}
-			m.files[i] = msg.Files[0]
-		}
-		m.source[i] = filepath.Join(m.dir.Name(), name)
-		f, err := os.Create(m.source[i])
+	if m.peer, err = m.client.Resolve(tb.Context(), "@"+dctest.BigChannel); err != nil {
+		tb.Fatal(err)
+	}
+	for msg, err := range m.client.Messages(tb.Context(), m.peer, telegram.MessagesOptions{}) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := f.Truncate(int64(i+1) * int64(w.up) * uploadPart); err != nil {
-			tb.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			tb.Fatal(err)
-		}
+		m.file = msg.Files[0]
 	}
-	// Two connections are what a pool begins with: none is made later.
-	m.engine = transfer.New(m.client, transfer.Options{Checkpoint: checkpoint.NewMemory(), Connections: 2, PartSize: w.partSize})
+	m.source = filepath.Join(m.dir.Name(), "source")
+	if err := os.WriteFile(m.source, nil, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.Truncate(m.source, int64(w.up)*uploadPart); err != nil {
+		tb.Fatal(err)
+	}
 	return m
 }
 
 // startCluster starts the process, which ends with the test, and returns what
 // it says of its datacenters.
-func startCluster(tb testing.TB, few int) *telegram.Datacenters {
+func startCluster(tb testing.TB, size int) *telegram.Datacenters {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCluster$")
-	cmd.Env = append(os.Environ(), clusterEnv+"="+strconv.Itoa(few))
+	cmd.Env = append(os.Environ(), clusterEnv+"="+strconv.Itoa(size))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -155,24 +142,26 @@ func clientOf(tb testing.TB, dcs *telegram.Datacenters) *telegram.Client {
 	return client
 }
 
-// download fetches one of the files and forgets it.
-func (m *mover) download(tb testing.TB, i int) {
-	f := m.files[i]
+func (m *mover) engine(cp transfer.Checkpoint) *transfer.Engine {
+	// Two connections are what a pool begins with: none is made later.
+	return transfer.New(m.client, transfer.Options{Checkpoint: cp, Connections: 2, PartSize: m.partSize})
+}
+
+func (m *mover) download(tb testing.TB, cp transfer.Checkpoint) {
 	defer m.dir.Remove("file") //nolint:errcheck // the next one fails then
-	r, err := m.engine.Download(tb.Context(), func(yield func(transfer.Download, error) bool) {
-		yield(transfer.Download{File: f, Dir: m.dir, Path: "file"}, nil)
+	r, err := m.engine(cp).Download(tb.Context(), func(yield func(transfer.Download, error) bool) {
+		yield(transfer.Download{File: m.file, Dir: m.dir, Path: "file"}, nil)
 	})
-	if err != nil || r.FilesDone != 1 || r.Parts != (i+1)*m.down {
+	if err != nil || r.FilesDone != 1 || r.Parts != m.down {
 		tb.Fatalf("%v: %d files, %d parts: %+v", err, r.FilesDone, r.Parts, r.Failed)
 	}
 }
 
-// upload sends one of the sources.
-func (m *mover) upload(tb testing.TB, i int) {
-	r, err := m.engine.Upload(tb.Context(), func(yield func(transfer.Upload, error) bool) {
-		yield(transfer.Upload{Path: m.source[i], To: m.peer}, nil)
+func (m *mover) upload(tb testing.TB, cp transfer.Checkpoint) {
+	r, err := m.engine(cp).Upload(tb.Context(), func(yield func(transfer.Upload, error) bool) {
+		yield(transfer.Upload{Path: m.source, To: m.peer}, nil)
 	})
-	if err != nil || r.FilesDone != 1 || r.Parts != (i+1)*m.up {
+	if err != nil || r.FilesDone != 1 || r.Parts != m.up {
 		tb.Fatalf("%v: %d files, %d parts: %+v", err, r.FilesDone, r.Parts, r.Failed)
 	}
 }
@@ -180,8 +169,8 @@ func (m *mover) upload(tb testing.TB, i int) {
 // A way is one of the two that files go.
 type way struct {
 	name  string
-	move  func(tb testing.TB, file int)
-	parts int // of the smaller file
+	move  func(testing.TB, transfer.Checkpoint)
+	parts int
 	size  int // of a part
 	most  float64
 }
@@ -190,18 +179,44 @@ func (m *mover) ways() []way {
 	return []way{{"download", m.download, m.down, m.partSize, maxDown}, {"upload", m.upload, m.up, uploadPart, maxUp}}
 }
 
-// perPart is how many allocations, and bytes, a part takes.
-func (w way) perPart(tb testing.TB) (allocs, bytes float64) {
-	count := func(file int) (mallocs, size int64) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		w.move(tb, file)
-		runtime.ReadMemStats(&after)
-		return int64(after.Mallocs - before.Mallocs), int64(after.TotalAlloc - before.TotalAlloc)
+// A counting checkpoint counts what has been allocated at each commit.
+type counting struct {
+	transfer.Checkpoint
+	marked  int // changes so far: nearly all of them are parts
+	samples []sample
+}
+
+type sample struct {
+	marked        int
+	allocs, bytes uint64
+}
+
+func (c *counting) Commit(b *checkpoint.Batch) error {
+	err := c.Checkpoint.Commit(b)
+	c.marked += b.Len()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	c.samples = append(c.samples, sample{c.marked, mem.Mallocs, mem.TotalAlloc})
+	return err
+}
+
+// perPart moves the file and returns how many allocations, and bytes, a part
+// takes of its second half. The last commits are those of its end.
+func (w way) perPart(tb testing.TB, cp transfer.Checkpoint) (allocs, bytes float64) {
+	c := &counting{Checkpoint: cp, samples: make([]sample, 0, 4096)}
+	w.move(tb, c)
+	var steady []sample
+	for _, s := range c.samples {
+		if s.marked >= w.parts/2 && s.marked < w.parts {
+			steady = append(steady, s)
+		}
 	}
-	few, fewBytes := count(0)
-	more, moreBytes := count(1)
-	return float64(more-few) / float64(w.parts), float64(moreBytes-fewBytes) / float64(w.parts)
+	if len(steady) < 2 {
+		tb.Fatalf("%d commits in the second half", len(steady))
+	}
+	first, last := steady[0], steady[len(steady)-1]
+	parts := float64(last.marked - first.marked)
+	return float64(last.allocs-first.allocs) / parts, float64(last.bytes-first.bytes) / parts
 }
 
 // TestAllocationsOfAPart: what a part costs does not grow again.
@@ -209,11 +224,10 @@ func TestAllocationsOfAPart(t *testing.T) {
 	if transfer.UnderRace {
 		t.Skip("the race detector allocates, and pools forget on purpose")
 	}
-	for _, w := range newMover(t, workload{down: 256, up: 96, partSize: 128 << 10}).ways() {
-		w.move(t, 0) // what is made once: connections, buffers, keys
+	for _, w := range newMover(t, workload{down: 512, up: 160, partSize: 128 << 10}).ways() {
 		var seen []float64
 		for len(seen) < allocRounds && (len(seen) == 0 || slices.Min(seen) > w.most) {
-			n, _ := w.perPart(t)
+			n, _ := w.perPart(t, checkpoint.NewMemory())
 			seen = append(seen, n)
 		}
 		t.Logf("%s: %.1f allocations a part", w.name, seen)
@@ -223,23 +237,31 @@ func TestAllocationsOfAPart(t *testing.T) {
 	}
 }
 
-// BenchmarkSteadyPart prints what a part costs the client in the middle of a
-// file. An operation is a file of 512 parts and one of 1024; parts have 1 MiB
-// down and 512 KiB up.
+// BenchmarkSteadyPart prints what a part costs the client in the second half of
+// a file, with a checkpoint in memory and with a store. An operation is a file
+// of 1024 parts, of 1 MiB down and 512 KiB up.
 func BenchmarkSteadyPart(b *testing.B) {
-	for _, w := range newMover(b, workload{down: 512, up: 512, partSize: transfer.MaxPartSize}).ways() {
-		b.Run(w.name, func(b *testing.B) {
-			w.move(b, 1) // what is made once: connections, buffers, keys
-			b.SetBytes(3 * int64(w.parts) * int64(w.size))
-			var allocs, bytes []float64
-			for b.Loop() {
-				n, size := w.perPart(b)
-				allocs, bytes = append(allocs, n), append(bytes, size)
-			}
-			slices.Sort(allocs)
-			slices.Sort(bytes)
-			b.ReportMetric(allocs[len(allocs)/2], "allocs/part")
-			b.ReportMetric(bytes[len(bytes)/2], "B/part")
-		})
+	store, err := checkpoint.Open(b.TempDir(), checkpoint.Options{})
+	if err != nil {
+		b.Fatal(err)
 	}
+	defer store.Close() //nolint:errcheck // a folder that is thrown away
+	for _, w := range newMover(b, workload{down: 1024, up: 1024, partSize: transfer.MaxPartSize}).ways() {
+		for _, cp := range []transfer.Checkpoint{checkpoint.NewMemory(), store} {
+			b.Run(fmt.Sprintf("%s/%T", w.name, cp), func(b *testing.B) { w.benchmark(b, cp) })
+		}
+	}
+}
+
+func (w way) benchmark(b *testing.B, cp transfer.Checkpoint) {
+	b.SetBytes(int64(w.parts) * int64(w.size))
+	var allocs, bytes []float64
+	for b.Loop() {
+		n, size := w.perPart(b, cp)
+		allocs, bytes = append(allocs, n), append(bytes, size)
+	}
+	slices.Sort(allocs)
+	slices.Sort(bytes)
+	b.ReportMetric(allocs[len(allocs)/2], "allocs/part")
+	b.ReportMetric(bytes[len(bytes)/2], "B/part")
 }

@@ -70,7 +70,7 @@ func (c *liveConn) Write(b []byte) (int, error) {
 }
 
 // WriteBuffers writes pieces as if they were one.
-func (c *liveConn) WriteBuffers(pieces net.Buffers) error {
+func (c *liveConn) WriteBuffers(pieces *net.Buffers) error {
 	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
@@ -284,26 +284,31 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 
 // read takes frames apart until the connection ends or one breaks a rule.
 func (s *Session) read(link *transport.Conn, key *crypto.AuthKey) error {
-	open := s.opts.Sealer.Opener()
+	r := receiver{Session: s, key: key, open: s.opts.Sealer.Opener()}
+	var f *frame
+	alloc := func(n int) []byte {
+		f = s.frames.get(n)
+		return f.mem
+	}
 	for {
-		var f *frame
-		packet, err := link.ReadFrame(func(n int) []byte {
-			f = s.frames.get(n)
-			return f.mem
-		})
+		f = nil
+		packet, err := link.ReadFrame(alloc)
 		if err == nil {
 			s.counts.bytesIn.Add(int64(len(packet)))
-			err = s.receive(packet, f, key, open)
+			err = r.receive(packet, f)
 		}
 		if f != nil {
 			f.release()
 		}
-		var status *transport.Error
-		var ack *transport.QuickAck
-		switch {
-		case err == nil, errors.As(err, &ack), errors.As(err, &status) && status.Code == 0:
-		default:
+		if err != nil && !harmless(err) {
 			return fmt.Errorf("read: %w", err)
 		}
 	}
+}
+
+// harmless reports whether the connection stays good in spite of an error of a read.
+func harmless(err error) bool {
+	var status *transport.Error
+	var ack *transport.QuickAck
+	return errors.As(err, &ack) || errors.As(err, &status) && status.Code == 0
 }

@@ -40,9 +40,10 @@ type download struct {
 	distrusts bool      // of a repair: nothing is salvaged any more
 	begin     sync.Once // records the download before its first mark
 
-	mu   sync.Mutex
-	file telegram.File // with the newest reference
-	cdn  cdnState
+	mu       sync.Mutex
+	file     telegram.File              // with the newest reference
+	location api.InputFileLocationClass // of file; nil: not made yet. It is never changed, only replaced
+	cdn      cdnState
 }
 
 func newDownload(r *run, d Download) job {
@@ -91,6 +92,14 @@ func (d *download) route() scheduler.Route {
 // masterRouteLocked is the route to the DC that has the file itself.
 func (d *download) masterRouteLocked() scheduler.Route {
 	return scheduler.Route{DC: d.file.DC, Use: scheduler.Download, Method: getFileMethod}
+}
+
+// locationLocked is where the file is, for its requests.
+func (d *download) locationLocked() api.InputFileLocationClass {
+	if d.location == nil {
+		d.location = d.file.Location()
+	}
+	return d.location
 }
 
 // moved takes in where the file is now.

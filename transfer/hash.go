@@ -40,29 +40,30 @@ type frontier struct {
 	err  error         // of reading back; sum is spoilt then
 }
 
-// A heldPart is the bytes of a part, until Release.
-type heldPart interface {
-	crypto.Releaser
-	bytes() []byte
+// A heldPart is the bytes of a part, and what has to be released when they are hashed.
+type heldPart struct {
+	data  []byte
+	owner crypto.Releaser
 }
 
 func (r *run) newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
+	sum := r.tg.NewHash()
+	sum.Released = func(n int) { r.holding.Add(-int64(n)) }
 	return &frontier{
-		file: file, size: size, partSize: int64(partSize), sum: r.tg.NewHash(), holding: &r.holding, buffers: &r.buffers,
+		file: file, size: size, partSize: int64(partSize), sum: sum, holding: &r.holding, buffers: &r.buffers,
 		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)), held: make(map[int]heldPart),
 		turn: make(chan struct{}, 1),
 	}
 }
 
 // hold notes that a part is in the file, and takes its bytes over, if they are
-// of use. It reports whether it has; then they are subtracted from holding and
-// released when they are hashed.
+// of use. It reports whether it has; then they are released when they are hashed.
 func (f *frontier) hold(n int, p heldPart) bool {
-	size := int64(len(p.bytes()))
+	size := int64(len(p.data))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.have[n] = true
-	if n < f.next || int64(n-f.next)*f.partSize >= maxHeld || f.held[n] != nil {
+	if n < f.next || int64(n-f.next)*f.partSize >= maxHeld || f.isHeld(n) {
 		return false
 	}
 	if f.holding.Add(size) > maxHeld {
@@ -76,12 +77,17 @@ func (f *frontier) hold(n int, p heldPart) bool {
 
 // queueLocked has the held parts hashed whose turn has come.
 func (f *frontier) queueLocked() {
-	for !f.reading && f.held[f.next] != nil {
+	for !f.reading && f.isHeld(f.next) {
 		p := f.held[f.next]
 		delete(f.held, f.next)
-		f.sum.Append(p.bytes(), p)
+		f.sum.Append(p.data, p.owner)
 		f.next++
 	}
+}
+
+func (f *frontier) isHeld(n int) bool {
+	_, held := f.held[n]
+	return held
 }
 
 // offer hashes a part that is in the file, if its turn is now. b is not kept.
@@ -149,6 +155,7 @@ func (f *frontier) readBack(ctx context.Context) bool {
 	n, err := f.file.ReadAt(b, off)
 	switch {
 	case n == len(b):
+		f.holding.Add(int64(n))
 		f.sum.Append(b, buf)
 	case err == io.EOF:
 		f.err = io.ErrUnexpectedEOF
@@ -182,7 +189,7 @@ func (f *frontier) toRead() (from, parts int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from = f.next
-	for n := from; n < len(f.have) && f.have[n] && f.held[n] == nil; n++ {
+	for n := from; n < len(f.have) && f.have[n] && !f.isHeld(n); n++ {
 		if parts++; int64(parts+1)*f.partSize > readAhead {
 			break
 		}
@@ -224,7 +231,8 @@ func (f *frontier) close() {
 	defer f.mu.Unlock()
 	f.sum.Close()
 	for n, p := range f.held {
-		p.Release()
+		f.holding.Add(-int64(len(p.data)))
+		p.owner.Release()
 		delete(f.held, n)
 	}
 }

@@ -16,8 +16,8 @@ type slowDisk struct {
 	disk chan struct{} // a token for who writes
 }
 
-func (d slowDisk) move(ctx context.Context, s scheduler.Send) (payload, error) {
-	p, err := d.download.move(ctx, s)
+func (d slowDisk) move(ctx context.Context, s scheduler.Send, m *scratch) (payload, error) {
+	p, err := d.download.move(ctx, s, m)
 	if err != nil {
 		return nil, err
 	}

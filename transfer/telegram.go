@@ -39,7 +39,8 @@ type Telegram interface {
 	SendAlbum(ctx context.Context, to telegram.Peer, items []telegram.AlbumItem, o telegram.SendOptions) []telegram.SentItem
 }
 
-// A Session carries requests over one connection. It is safe for concurrent use.
+// A Session carries requests over one connection. It is safe for concurrent
+// use. A query is the caller's again when the call has returned.
 type Session interface {
 	Invoke(ctx context.Context, q tl.Object) (Response, error)
 	// InvokeWith is the same for a query that ends in bytes which are read when
@@ -129,7 +130,12 @@ func answered[R any](resp Response, err error, q tl.Method[R], use func(R) error
 
 // decode reads an answer, all of it. What it returns aliases body.
 func decode[R any](q tl.Method[R], body []byte) (R, error) {
-	d := tl.NewDecoder(body)
+	return decodeBy(tl.NewDecoder(nil), q, body)
+}
+
+// decodeBy is decode, with a decoder for it to use.
+func decodeBy[R any](d *tl.Decoder, q tl.Method[R], body []byte) (R, error) {
+	d.Reset(body)
 	r, err := q.DecodeResult(d)
 	if err == nil {
 		err = d.End()

@@ -36,6 +36,10 @@ const (
 //
 // Append may be called at any time, everything else by one goroutine at a time.
 type Hash struct {
+	// Released, if not nil, is called with the length of each piece that was appended, when it is
+	// released. It is set before the first, and must not call the hash.
+	Released func(n int)
+
 	s   *Sealer // nil: nothing is ever lent
 	std hash.Hash
 
@@ -213,6 +217,9 @@ func (h *Hash) next() []byte {
 	h.mu.Unlock()
 	if over.owner != nil {
 		over.owner.Release()
+		if h.Released != nil {
+			h.Released(len(over.data))
+		}
 		h.signal()
 	}
 	return h.current.data

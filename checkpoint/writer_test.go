@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -105,23 +106,23 @@ func sameRecords(s *Store, twin *Memory) error {
 	for i := range int64(someKeys) {
 		k, u := Key{Document: i}, UploadKey{Chat: i}
 		got, found, err := s.Download(k)
-		want, begun, _ := twin.Download(k)
-		if err != nil || found != begun || got.Path != want.Path || got.Size != want.Size || !maps.Equal(got.Parts, want.Parts) {
-			return fmt.Errorf("download %d: %+v %v %v, want %+v %v", i, got, found, err, want, begun)
+		done, finished, errDone := s.Done(k)
+		sums, errSums := s.Checksums(k)
+		up, known, errUp := s.Upload(u)
+		if err := errors.Join(err, errDone, errSums, errUp); err != nil {
+			return err
 		}
-		done, found, err := s.Done(k)
-		wantDone, finished, _ := twin.Done(k)
-		if err != nil || found != finished || !reflect.DeepEqual(done, wantDone) {
-			return fmt.Errorf("finished download %d: %+v %v %v, want %+v %v", i, done, found, err, wantDone, finished)
+		if want, begun, _ := twin.Download(k); found != begun || got.Path != want.Path || got.Size != want.Size || !maps.Equal(got.Parts, want.Parts) {
+			return fmt.Errorf("download %d: %+v %v, want %+v %v", i, got, found, want, begun)
 		}
-		sums, err := s.Checksums(k)
-		if wantSums, _ := twin.Checksums(k); err != nil || !maps.Equal(sums, wantSums) {
-			return fmt.Errorf("checksums of %d: %v %v, want %v", i, sums, err, wantSums)
+		if want, over, _ := twin.Done(k); finished != over || !reflect.DeepEqual(done, want) {
+			return fmt.Errorf("finished download %d: %+v %v, want %+v %v", i, done, finished, want, over)
 		}
-		up, found, err := s.Upload(u)
-		wantUp, known, _ := twin.Upload(u)
-		if err != nil || found != known || up.FileID != wantUp.FileID || !maps.Equal(up.Parts, wantUp.Parts) {
-			return fmt.Errorf("upload %d: %+v %v %v, want %+v %v", i, up, found, err, wantUp, known)
+		if want, _ := twin.Checksums(k); !maps.Equal(sums, want) {
+			return fmt.Errorf("checksums of %d: %v, want %v", i, sums, want)
+		}
+		if want, begun, _ := twin.Upload(u); known != begun || up.FileID != want.FileID || !maps.Equal(up.Parts, want.Parts) {
+			return fmt.Errorf("upload %d: %+v %v, want %+v %v", i, up, known, want, begun)
 		}
 	}
 	return nil

@@ -181,18 +181,24 @@ type Core struct {
 	now time.Time // of the last event; never goes back
 
 	files  map[FileID]*file
-	active []*file // started and not complete, in order of start
-	cursor int     // index in active where the next round begins
-	seq    uint64  // order of arrival of the next file
+	seq    uint64 // order of arrival of the next file
+	starts uint64 // files started so far
+	newest *file  // of the active ones, which are started and not over
+	cursor uint64 // the next round begins with the first file that started as this one, or later
+
+	starting, paused lanes // active files in these states
+	delayed          pile[*part, byTime]
 
 	queues []*queue // one for each pool and lane, in order of first use
+	tracks []*track // one for each route, in order of first use
 	pools  []*pool  // in order of first use
 	gates  []*gate  // in order of first use
 	limits limits
 
 	// flying holds every attempt that is not answered, in order of sending.
 	flying      []*attempt
-	writing     map[AttemptID]*attempt // accepted, bytes not written yet
+	deadlines   pile[*attempt, byDeadline] // of flying, those that are not overdue
+	writing     map[AttemptID]*attempt     // accepted, bytes not written yet
 	nextAttempt AttemptID
 
 	// held is the bytes of all attempts that reserve a buffer: sent and not
@@ -302,17 +308,21 @@ func (c *Core) Wake() (time.Time, bool) {
 			earlier(p.conns[i].downUntil)
 		}
 	}
-	for _, f := range c.active {
-		for _, p := range f.delayed {
-			earlier(p.notBefore)
-		}
+	if len(c.delayed) > 0 {
+		earlier(c.delayed[0].notBefore)
 	}
-	for _, a := range c.flying {
-		if !a.overdue {
-			earlier(a.deadline)
-		}
+	if len(c.deadlines) > 0 {
+		earlier(c.deadlines[0].deadline)
 	}
 	return at, !at.IsZero()
+}
+
+// room is how large a part the budget lets go.
+func (c *Core) room() int64 {
+	if c.held == 0 {
+		return noBound
+	}
+	return c.cfg.Budget - c.held
 }
 
 // backoff is the pause before the n-th retry, n from 1: doubling, with jitter

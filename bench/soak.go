@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/tghaul/haul/bench/internal/rig"
@@ -18,7 +20,9 @@ func soaking(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 	seed := f.Uint64("seed", uint64(time.Now().UnixNano()), "chooses files, faults and moments")
 	return func(r *rig.Rig, report *rig.Report) error {
 		fmt.Fprintln(os.Stderr, "soak: seed", *seed)
-		t, err := soak.Run(context.Background(), r, soak.Options{For: *duration, Seed: *seed, Log: os.Stderr})
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that the cluster ends, too
+		defer stop()
+		t, err := soak.Run(ctx, r, soak.Options{For: *duration, Seed: *seed, Log: os.Stderr})
 		reportSoak(report, t)
 		return err
 	}

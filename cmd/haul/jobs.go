@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -219,7 +220,10 @@ type jobStarted struct {
 }
 
 // resume goes on with the jobs that are named, or all.
-func resume(c *cli.Context, a *account, now map[string]string) error {
+func resume(c *cli.Context, a *account, now map[string]string) (err error) {
+	reports := make(sharedReports)
+	c.App.Metadata[reportsKey] = reports
+	defer func() { err = errors.Join(err, reports.complete()) }()
 	jobs, err := recordedJobs(a, false)
 	if err != nil {
 		return err
@@ -248,7 +252,7 @@ func resume(c *cli.Context, a *account, now map[string]string) error {
 			say(c, "job %s: %s", r.ID, line(r))
 		}
 		if err == nil {
-			err = resumeJob(c, a, r, now, c.NArg() > 0)
+			err = resumeJob(c, a, r, now, c.NArg() > 0, reports)
 		}
 		if err == nil {
 			continue
@@ -268,7 +272,7 @@ func resume(c *cli.Context, a *account, now map[string]string) error {
 
 // resumeJob goes on with a job. A watch would never let the next one begin: unless
 // it was named, it only catches up.
-func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]string, named bool) error {
+func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]string, named bool, reports sharedReports) error {
 	i := slices.IndexFunc(jobKinds(), func(k jobKind) bool { return k.command == r.Command })
 	if i < 0 {
 		return fmt.Errorf("job %s: this version of haul has no command %q", r.ID, r.Command)
@@ -299,7 +303,8 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 		return err
 	}
 	defer a.hangUp()
-	return j.end(k.run(c.Context, jc, a, j))
+	err = k.run(c.Context, jc, a, j)
+	return errors.Join(j.end(err), reports.job(jc, j, err))
 }
 
 // jobsFailed ends haul resume when it has left several jobs undone.

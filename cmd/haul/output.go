@@ -28,7 +28,7 @@ func newDisplay(c *cli.Context) (*displays, error) {
 	shown := new(displays)
 	errFile, isFile := c.App.ErrWriter.(*os.File)
 	if path := c.String("report"); path != "" {
-		r, err := newReportFile(path)
+		r, err := openReport(c, path)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,10 +27,13 @@ type reportFile struct {
 	w    *bufio.Writer
 	once sync.Once
 	err  error // of the first line that could not be written
+	// ended are the jobs whose last line is written, by id, if several share the
+	// file; nil: it is of one run.
+	ended map[string]bool
 }
 
 func newReportFile(path string) (*reportFile, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".haul-report-*")
+	f, err := createReport(path)
 	if err != nil {
 		return nil, fmt.Errorf("--report %s: %w", path, err)
 	}
@@ -64,7 +66,8 @@ type jobEnded struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// finish completes the report of a run that ended with err.
+// finish writes how a run has ended, and completes the report if no other run
+// shares it.
 func (r *reportFile) finish(j *job, report *transfer.Report, err error) error {
 	if r == nil {
 		return nil
@@ -73,6 +76,15 @@ func (r *reportFile) finish(j *job, report *transfer.Report, err error) error {
 	end := jobEnded{RunDone: transfer.RunDone{Header: head, Counters: report.Counters}, Job: j.record.ID, Command: j.record.Command}
 	end.State, end.Error = jobState(err)
 	r.write(end)
+	if r.ended != nil {
+		r.ended[j.record.ID] = true
+		return nil
+	}
+	return r.complete()
+}
+
+// complete gives the report its name.
+func (r *reportFile) complete() error {
 	r.once.Do(func() {
 		r.err = errors.Join(r.err, r.w.Flush(), r.f.Chmod(0o644), r.f.Close())
 		if r.err == nil {
@@ -88,9 +100,10 @@ func (r *reportFile) finish(j *job, report *transfer.Report, err error) error {
 	return nil
 }
 
-// discard leaves nothing behind of a report that was not finished.
+// discard leaves nothing behind of a report that was not finished, unless others
+// share it.
 func (r *reportFile) discard() {
-	if r == nil {
+	if r == nil || r.ended != nil {
 		return
 	}
 	r.once.Do(func() {

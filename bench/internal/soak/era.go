@@ -70,6 +70,9 @@ func (e *era) run(ctx context.Context) (err error) {
 	}
 	pace := pace{since: time.Now(), down: e.total.Down, up: e.total.Up}
 	for last := false; !last && e.total.Stuck == 0; {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		last = time.Now().After(e.end)
 		if err := e.life(ctx, last); err != nil {
 			return err

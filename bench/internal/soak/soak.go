@@ -64,8 +64,8 @@ type Totals struct {
 	Stuck, Broken             int // what did not end, and runs that ended with an error that is none of ours
 }
 
-// Run soaks. The error is one of the surroundings; what haul has done wrong is
-// in the totals.
+// Run soaks. The error is one of the surroundings, or of ctx; what haul has done
+// wrong is in the totals.
 func Run(ctx context.Context, r *rig.Rig, o Options) (*Totals, error) {
 	t := &Totals{Struck: make(map[string]int64)}
 	leaks, err := newLeaks()

@@ -72,7 +72,11 @@ func (r *received) unreceive(records []*inMsg) {
 	s.acks = slices.DeleteFunc(s.acks, func(a pendingAck) bool { return slices.Contains(records, a.msg) })
 }
 
-// checkLocked applies the rules that concern single messages.
+// checkLocked applies the rules that concern single messages. Acknowledgements
+// and containers are never content-related: with an odd seqno they are refused,
+// as the specification has it, although there are clients in use (mtcute) whose
+// acknowledgements are odd. See core.telegram.org/mtproto/description,
+// "content-related message", and service_messages_about_messages, error 34.
 func (s *Session) checkLocked(r *received) int {
 	if r.packed {
 		if r.outer.seqNo&1 == 1 {

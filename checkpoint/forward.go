@@ -14,7 +14,9 @@ type Forward struct {
 	Upto     int  `json:"upto"`           // messages up to this id are done; 0: none
 	Max      int  `json:"max,omitempty"`  // messages above this id are none of the job's; 0: all may be
 	Messages int  `json:"messages"`       // forwarded so far
-	Done     bool `json:"done,omitempty"` // nothing is left to do
+	Done     bool `json:"done,omitempty"` // all others are done, or in Failed
+	// Failed are messages that the server has refused to forward, rising.
+	Failed []int `json:"failed,omitempty"`
 	// IDs and RandomIDs are messages that are being forwarded, in one call, of
 	// which nobody knows yet whether it was executed. They are sent again just so.
 	IDs       []int     `json:"ids,omitempty"`
@@ -23,7 +25,7 @@ type Forward struct {
 }
 
 func (f Forward) clone() Forward {
-	f.IDs, f.RandomIDs = slices.Clone(f.IDs), slices.Clone(f.RandomIDs)
+	f.IDs, f.RandomIDs, f.Failed = slices.Clone(f.IDs), slices.Clone(f.RandomIDs), slices.Clone(f.Failed)
 	return f
 }
 

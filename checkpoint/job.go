@@ -48,6 +48,8 @@ type Sent struct {
 	Path uint64 `json:"path,omitempty"`
 	// Size is how many bytes the message has; 0: as many as the source.
 	Size int64 `json:"size,omitempty"`
+	// Captioned says that the message has the caption of its album.
+	Captioned bool `json:"captioned,omitempty"`
 }
 
 // PutJob records a job, in place of what was recorded of it before.

@@ -77,6 +77,9 @@ type Media struct {
 	AccessHash    int64    `json:"access_hash,string"`
 	FileReference []byte   `json:"file_reference"`
 	SHA256        [32]byte `json:"sha256"` // of the source
+	// Made is when; zero in records of early versions. The server forgets what no
+	// message is made of.
+	Made time.Time `json:"made,omitzero"`
 }
 
 // A Source identifies the content of a file on disk, as far as its metadata can.

@@ -37,13 +37,36 @@ type attempt struct {
 	level int
 	above [2]uint32
 	flow  flow
+
+	// What the caller is told of it.
+	send   Send
+	accept Accept
+}
+
+// newAttempt is an attempt of which nothing is set.
+func (c *Core) newAttempt() *attempt {
+	n := len(c.spare)
+	if n == 0 {
+		return new(attempt)
+	}
+	a := c.spare[n-1]
+	c.spare = c.spare[:n-1]
+	return a
+}
+
+// reuse takes an attempt for other requests. Only those are that were written:
+// nothing refers to them then.
+func (c *Core) reuse(a *attempt) {
+	*a = attempt{}
+	c.spare = append(c.spare, a)
 }
 
 // send gives a part to a connection.
 func (c *Core) send(p *part, conn int) {
 	f := p.file
 	g, pl := c.gate(f.route.Scope()), c.pool(f.route.Pool())
-	a := &attempt{
+	a := c.newAttempt()
+	*a = attempt{
 		id: c.nextAttempt, part: p, route: f.route, conn: conn, epoch: f.epoch,
 		sent: c.now, deadline: c.now.Add(pl.deadline(c.cfg, p.overdue)),
 	}
@@ -61,9 +84,8 @@ func (c *Core) send(p *part, conn int) {
 	pl.sent(a)
 	c.limits.spend(c.now, f.route.Use, p.Size)
 	c.held += p.Size
-	c.out = append(c.out, Send{
-		Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue,
-	})
+	a.send = Send{Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue}
+	c.out = append(c.out, &a.send)
 }
 
 // take removes an attempt from those in flight and returns its bytes to the
@@ -150,7 +172,8 @@ func (c *Core) answered(e Answered) {
 	p.accepted = true
 	p.file.moves, p.file.stale = 0, 0
 	c.writing[a.id] = a
-	c.out = append(c.out, Accept(e))
+	a.accept = Accept(e)
+	c.out = append(c.out, &a.accept)
 	c.unqueue(p) // a stalled part may wait for its second sending
 	for p.flying[0] != nil {
 		c.cancel(p.flying[0])
@@ -169,6 +192,7 @@ func (c *Core) written(e Written) {
 	if f.state != gone {
 		c.completeIfDone(f)
 	}
+	c.reuse(a)
 }
 
 func (c *Core) failed(e Failed) {

@@ -128,9 +128,9 @@ func (w *twin) action(a Action) error {
 			}
 		}
 		f.started = true
-	case Send:
-		return w.send(a)
-	case Accept:
+	case *Send:
+		return w.send(*a)
+	case *Accept:
 		t := w.attempt(a.Attempt)
 		if t == nil {
 			return fmt.Errorf("attempt %d accepted after it was cancelled", a.Attempt)

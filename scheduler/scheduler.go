@@ -206,7 +206,8 @@ type Core struct {
 	// by at most one part, when nothing else is held.
 	held int64
 
-	out []Action // of the event being handled
+	out   []Action   // of the event being handled
+	spare []*attempt // over, for other requests
 }
 
 // New returns a scheduler without files.
@@ -223,11 +224,14 @@ func New(cfg Config) *Core {
 // Handle takes in what happened at the time now and returns what to do, in
 // that order. The slice is the caller's. A time before the one of the last
 // event counts as that one.
-func (c *Core) Handle(now time.Time, e Event) []Action {
+func (c *Core) Handle(now time.Time, e Event) []Action { return c.Append(nil, now, e) }
+
+// Append is Handle, but appends what to do to actions, whose memory is the caller's.
+func (c *Core) Append(actions []Action, now time.Time, e Event) []Action {
 	if now.After(c.now) {
 		c.now = now
 	}
-	c.out = nil
+	c.out = actions
 	switch e := e.(type) {
 	case Add:
 		c.add(e)
@@ -237,8 +241,12 @@ func (c *Core) Handle(now time.Time, e Event) []Action {
 		c.abort(e)
 	case Resume:
 		c.resume(e)
+	case *Answered:
+		c.answered(*e)
 	case Answered:
 		c.answered(e)
+	case *Written:
+		c.written(*e)
 	case Written:
 		c.written(e)
 	case Failed:
@@ -254,7 +262,8 @@ func (c *Core) Handle(now time.Time, e Event) []Action {
 	c.overdue()
 	c.pump()
 	c.adapt()
-	return c.out
+	actions, c.out = c.out, nil
+	return actions
 }
 
 // adapt has each pool look whether it has the right number of connections.

@@ -205,7 +205,7 @@ func TestAbortDelayed(t *testing.T) {
 	for id := range FileID(2) {
 		c.Handle(epoch, Add{File: id, Route: Route{DC: 2, Method: "upload.getFile"}, Size: 9 << 20})
 		for _, a := range c.Handle(epoch, Ready{File: id, Parts: []Part{{N: 0, Size: 1}, {N: 1, Size: 1}, {N: 2, Size: 1}}}) {
-			c.Handle(epoch, Failed{Attempt: a.(Send).Attempt, Failure: Failure{Kind: Trouble}})
+			c.Handle(epoch, Failed{Attempt: a.(*Send).Attempt, Failure: Failure{Kind: Trouble}})
 		}
 	}
 	if len(c.delayed) != 6 {
@@ -231,7 +231,7 @@ func TestTakeTurns(t *testing.T) {
 	var sent []FileID
 	act := func(e Event) {
 		for _, a := range c.Handle(now, e) {
-			if s, ok := a.(Send); ok {
+			if s, ok := a.(*Send); ok {
 				sent = append(sent, s.File)
 			}
 		}

@@ -55,7 +55,10 @@ func (c *Client) UploadMedia(ctx context.Context, to Peer, u Uploaded) (Media, e
 
 // An AlbumItem is one message of an album.
 type AlbumItem struct {
-	Media    Media
+	Media Media
+	// Old says that UploadMedia has made the file so long ago that the server may
+	// have forgotten it: if it refuses the media, it is that.
+	Old      bool
 	RandomID int64 // as Uploaded.RandomID
 	Caption  string
 	Entities []api.MessageEntityClass
@@ -65,11 +68,12 @@ type AlbumItem struct {
 type SentItem struct {
 	Sent      bool // by this call or by an earlier one
 	MessageID int  // 0: not known, or scheduled
+	Captioned bool // its message has a caption, as far as is known
 	Err       error
 }
 
-// A StaleMediaError says that the reference to a Media has expired: upload it
-// again.
+// A StaleMediaError says that the reference to a Media has expired, or that the
+// server has forgotten an old one: upload it again.
 type StaleMediaError struct{ Err error }
 
 func (e *StaleMediaError) Error() string {
@@ -85,12 +89,14 @@ func (e *StaleMediaError) Unwrap() error { return e.Err }
 // happens, also with fewer or more items: each becomes one message, and those
 // that were not sent before become a group of their own. If the server refuses
 // the group for what is in it, each is tried alone, so that one bad item does
-// not keep the others back.
+// not keep the others back. The caption of one that is not sent, or was sent
+// without it, goes to the next one that has none; a caption that the server
+// refuses fails them all.
 //
 // The error of an item may be a *StaleMediaError.
 // See core.telegram.org/method/messages.sendMultiMedia.
 func (c *Client) SendAlbum(ctx context.Context, to Peer, items []AlbumItem, o SendOptions) []SentItem {
-	a := &albumSend{c: c, to: to, items: items, o: o, sent: make([]SentItem, len(items))}
+	a := &albumSend{c: c, to: to, items: slices.Clone(items), o: o, sent: make([]SentItem, len(items))}
 	rest := make([]int, len(items))
 	for i := range rest {
 		rest[i] = i
@@ -112,9 +118,9 @@ func (c *Client) SendAlbum(ctx context.Context, to Peer, items []AlbumItem, o Se
 		}
 		rest = left
 	}
-	for _, i := range rest {
-		if a.sent[i].Err == nil {
-			a.alone(ctx, i)
+	for n, i := range rest {
+		if a.alone(ctx, i); !a.sent[i].Sent {
+			a.passOn(i, rest[n+1:])
 		}
 	}
 	return a.sent
@@ -152,7 +158,18 @@ func (a *albumSend) take(answer api.UpdatesClass, rest []int) {
 		if !a.o.Schedule.IsZero() {
 			id = 0
 		}
-		a.sent[i] = SentItem{Sent: true, MessageID: id}
+		a.sent[i] = SentItem{Sent: true, MessageID: id, Captioned: a.items[i].Caption != ""}
+	}
+}
+
+// passOn gives the caption of an item to the next of the rest that has none.
+func (a *albumSend) passOn(i int, rest []int) {
+	from := &a.items[i]
+	for _, n := range rest {
+		if to := &a.items[n]; to.Caption == "" {
+			to.Caption, to.Entities = from.Caption, from.Entities
+			return
+		}
 	}
 }
 
@@ -163,13 +180,26 @@ func (a *albumSend) blame(err error, rest []int) bool {
 		a.sent[rest[rpc.Arg]].Err = &StaleMediaError{err}
 		return false
 	}
-	if _, media := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY", "MEDIA_CAPTION_TOO_LONG", "ENTITY_BOUNDS_INVALID"); media {
-		return true
+	if isMediaRefusal(err) {
+		old := false
+		for _, i := range rest {
+			if a.items[i].Old {
+				a.sent[i].Err, old = &StaleMediaError{err}, true
+			}
+		}
+		return !old // else the group is tried once more before it is taken apart
 	}
 	for _, i := range rest {
 		a.sent[i].Err = sendError(a.to, err)
 	}
 	return false
+}
+
+// isMediaRefusal reports whether the server says that there is something wrong
+// with the files, and not which.
+func isMediaRefusal(err error) bool {
+	_, is := isRPC(err, "GROUPED_MEDIA_INVALID", "MEDIA_INVALID", "MEDIA_EMPTY", "MEDIA_FILE_INVALID", "DOCUMENT_INVALID", "PHOTO_INVALID")
+	return is
 }
 
 // alone sends one item by itself. Its random id tells whether it was sent before.
@@ -178,14 +208,14 @@ func (a *albumSend) alone(ctx context.Context, i int) {
 	id, _, err := a.c.SendUploaded(ctx, a.to, Uploaded{
 		Media: &it.Media, Caption: it.Caption, Entities: it.Entities, RandomID: it.RandomID, Send: a.o,
 	})
-	if _, stale := isRPC(err, "FILE_REFERENCE_EXPIRED", "FILE_REFERENCE_INVALID", "FILE_REFERENCE_EMPTY"); stale {
+	if _, stale := isRPC(err, "FILE_REFERENCE_EXPIRED", "FILE_REFERENCE_INVALID", "FILE_REFERENCE_EMPTY"); stale || it.Old && isMediaRefusal(err) {
 		err = &StaleMediaError{err}
 	}
 	if id != 0 || errors.Is(err, ErrAlreadySent) {
 		err = nil
 		a.sent[i].Sent = true
 	}
-	a.sent[i] = SentItem{Sent: a.sent[i].Sent || err == nil, MessageID: id, Err: err}
+	a.sent[i] = SentItem{Sent: a.sent[i].Sent || err == nil, MessageID: id, Captioned: err == nil && it.Caption != "", Err: err}
 }
 
 // albumDepth is how many of the newest messages are looked through for an
@@ -194,25 +224,32 @@ const albumDepth = 5 * batch
 
 // find looks for those of the items that were sent before, and returns the others.
 func (a *albumSend) find(ctx context.Context, rest []int) (left []int) {
-	found := make(map[int64]int) // message by file
+	found := make(map[int64]*Message) // by file
 	if a.o.Schedule.IsZero() {
 		for m, err := range a.c.Messages(ctx, a.to, MessagesOptions{Limit: albumDepth}) {
 			if err != nil {
 				return rest
 			}
 			for _, f := range m.Files {
-				found[f.ID] = m.ID
+				found[f.ID] = m
 			}
-			if !slices.ContainsFunc(rest, func(i int) bool { return found[a.items[i].Media.ID] == 0 }) {
+			if !slices.ContainsFunc(rest, func(i int) bool { return found[a.items[i].Media.ID] == nil }) {
 				break
 			}
 		}
 	}
+	captioned := false
 	for _, i := range rest {
-		if id := found[a.items[i].Media.ID]; id != 0 {
-			a.sent[i] = SentItem{Sent: true, MessageID: id}
+		if m := found[a.items[i].Media.ID]; m != nil {
+			a.sent[i] = SentItem{Sent: true, MessageID: m.ID, Captioned: m.Text != ""}
+			captioned = captioned || m.Text != ""
 		} else {
 			left = append(left, i)
+		}
+	}
+	for _, i := range rest {
+		if a.sent[i].Sent && !captioned { // an item that is not among these had it
+			a.passOn(i, left)
 		}
 	}
 	return left

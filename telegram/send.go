@@ -215,7 +215,8 @@ func (c *Client) sentMessage(answer api.UpdatesClass, to Peer, randomID int64) (
 }
 
 // findSent looks for the message that an earlier try has sent: one of this
-// account, or posted in the channel's name, with the same caption and file.
+// account, or posted in the channel's name, with the same file; and with the
+// same caption, unless the file says enough.
 func (c *Client) findSent(ctx context.Context, to Peer, u Uploaded) (int, File, error) {
 	if !u.Send.Schedule.IsZero() { // it is not in the history before it is due
 		return 0, File{}, ErrAlreadySent
@@ -224,7 +225,7 @@ func (c *Client) findSent(ctx context.Context, to Peer, u Uploaded) (int, File, 
 		if err != nil {
 			return 0, File{}, fmt.Errorf("%w: %w", ErrAlreadySent, err)
 		}
-		if !m.Out && !m.Post && to.Kind != PeerSelf || m.Text != u.Caption {
+		if !m.Out && !m.Post && to.Kind != PeerSelf || u.Media == nil && m.Text != u.Caption {
 			continue
 		}
 		for _, f := range m.Files {

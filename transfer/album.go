@@ -23,15 +23,19 @@ import (
 
 // An album is the state of one, the loop's alone but for the constant fields.
 type album struct {
-	caption  string // on the first message that is sent
+	caption  string // on the first message that is sent; constant, too
 	entities []api.MessageEntityClass
 	want     int // uploads in it; constant once they are listed
 
 	over      int      // that are sent, or have failed
-	captioned bool     // a message of it was sent before, and has the caption
+	captioned bool     // a message that was sent has the caption
 	parked    []*entry // that wait for the others
 	sending   bool
 }
+
+// mediaFresh is how long a file of the server's own is there for certain, though
+// no message is made of it. If one older than that is refused it is made anew.
+const mediaFresh = 10 * time.Minute
 
 // errParked is returned by finish when a file waits for the others of its album.
 var errParked = errors.New("transfer: waits for the rest of its album")
@@ -39,8 +43,9 @@ var errParked = errors.New("transfer: waits for the rest of its album")
 // Albums groups the uploads of a sequence: those that follow on one another, lie
 // in the same folder, go to the same place and may stand in one album. Photos
 // and videos may stand together, audio with audio, documents with documents,
-// voice messages in none. An album has telegram.MaxAlbum messages, or fewer; the
-// caption of its first file is its caption, those of the others are left out.
+// voice messages in none. An album has telegram.MaxAlbum messages, or fewer. Of
+// the captions of its files the first is its caption, the others are left out;
+// it stands on the first that is sent, and none is if it is too long.
 func Albums(files iter.Seq2[Upload, error]) iter.Seq2[Upload, error] {
 	return func(yield func(Upload, error) bool) {
 		var group []Upload
@@ -83,13 +88,22 @@ func asAlbum(group []Upload) {
 	if len(group) < 2 {
 		return
 	}
-	a := &album{caption: group[0].Caption, entities: group[0].Entities, want: len(group)}
+	a := &album{want: len(group)}
 	for i := range group {
-		group[i].album, group[i].place = a, i
-		if i > 0 { // the first one's is checked with it
-			group[i].Caption, group[i].Entities = "", nil
+		u := &group[i]
+		if a.caption == "" {
+			a.caption, a.entities = u.Caption, u.Entities
 		}
+		u.album, u.place, u.Caption, u.Entities = a, i, "", nil
 	}
+}
+
+// captionLen is the length of the caption that the message may get.
+func (u *upload) captionLen() int {
+	if a := u.u.album; a != nil {
+		return utf16Len(a.caption)
+	}
+	return utf16Len(u.u.Caption)
 }
 
 // makeMedia has the server make a file of the parts, and parks the upload.
@@ -102,7 +116,7 @@ func (u *upload) makeMedia(ctx context.Context, what telegram.Uploaded, sum [32]
 		return err
 	}
 	u.mu.Lock()
-	u.record.Media = &checkpoint.Media{Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference, SHA256: sum}
+	u.record.Media = &checkpoint.Media{Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference, SHA256: sum, Made: time.Now().UTC()}
 	record := u.record
 	u.mu.Unlock()
 	if err := u.run.commits.wait(nil, func(b *checkpoint.Batch) { b.PutUpload(u.key, record) }); err != nil {
@@ -112,8 +126,11 @@ func (u *upload) makeMedia(ctx context.Context, what telegram.Uploaded, sum [32]
 }
 
 // forgetMedia notes that the server's file cannot be used any more: another one
-// has to be made of the parts.
+// has to be made of the parts, or of new ones if these are too old.
 func (u *upload) forgetMedia() error {
+	if time.Since(u.record.Started) >= partsLife {
+		return u.restart()
+	}
 	u.mu.Lock()
 	u.record.Media = nil
 	record := u.record
@@ -170,7 +187,7 @@ func (r *run) sendAlbum(a *album) {
 		results, errs := sendGroup(r.ctx(), r, group, caption, entities)
 		r.post(func() {
 			for i, e := range group {
-				a.captioned = a.captioned || errs[i] == nil
+				a.captioned = a.captioned || results[i].captioned
 				r.fileFinished(e, results[i], errs[i])
 			}
 			a.sending = false
@@ -196,7 +213,7 @@ func sendGroup(ctx context.Context, r *run, group []*entry, caption string, enti
 		u, _ := albumOf(e)
 		m := u.record.Media
 		uploads[i] = u
-		items[i] = telegram.AlbumItem{RandomID: u.record.RandomID, Media: telegram.Media{
+		items[i] = telegram.AlbumItem{RandomID: u.record.RandomID, Old: time.Since(m.Made) > mediaFresh, Media: telegram.Media{
 			Photo: m.Photo, ID: m.ID, AccessHash: m.AccessHash, FileReference: m.FileReference,
 		}}
 	}
@@ -211,7 +228,7 @@ func sendGroup(ctx context.Context, r *run, group []*entry, caption string, enti
 		case s.Sent:
 			records[u] = checkpoint.Sent{
 				Source: u.record.Source, Document: items[i].Media.ID, Message: s.MessageID, SHA256: u.record.Media.SHA256, At: time.Now().UTC(),
-				Path: u.path,
+				Path: u.path, Captioned: s.Captioned,
 			}
 			results[i] = u.result(records[u])
 		case errors.As(s.Err, &stale):

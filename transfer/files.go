@@ -202,7 +202,10 @@ func (r *run) queueAgain(e *entry) {
 func (r *run) fileDone(e *entry, res FileResult) {
 	r.report.FilesDone++
 	r.report.Bytes += res.Size
-	r.report.Done = append(r.report.Done, res)
+	r.healed(e)
+	if r.o.MaxResults == 0 || len(r.report.Done) < r.o.MaxResults {
+		r.report.Done = append(r.report.Done, res)
+	}
 	r.o.Events(FileDone{
 		Header: header("file_done", time.Now()), ID: res.ID, Path: res.Path, Size: res.Size,
 		SHA256: hexSum(res.SHA256), ResumedBytes: res.ResumedBytes, Chat: res.Origin.Peer.MarkedID(), Message: res.message(),
@@ -216,7 +219,7 @@ func (r *run) skipped(e *entry, res FileResult) {
 	r.report.FilesSkipped++
 	r.bytesOver += e.info().size
 	if _, a := albumOf(e); a != nil {
-		a.captioned = true
+		a.captioned = a.captioned || res.captioned
 	}
 	res.Skipped = true
 	e.users++
@@ -229,6 +232,7 @@ func (r *run) skipped(e *entry, res FileResult) {
 				r.fileFailed(e, err)
 				return
 			}
+			r.healed(e)
 			r.o.Events(FileSkipped{
 				Header: header("file_skipped", time.Now()), ID: res.ID, Path: res.Path, Size: res.Size,
 				SHA256: hexSum(res.SHA256), Chat: res.Origin.Peer.MarkedID(), Message: res.message(), Reason: res.Reason,
@@ -236,6 +240,13 @@ func (r *run) skipped(e *entry, res FileResult) {
 			r.end(e)
 		})
 	})
+}
+
+// healed takes in that a file is done that may have failed before.
+func (r *run) healed(e *entry) {
+	if len(r.failures.files) > 0 && r.failures.heal(r.failures.keyOf(e, r.dir)) {
+		r.report.FilesFailed--
+	}
 }
 
 // tell calls the caller's Finished.
@@ -248,8 +259,9 @@ func (r *run) tell(j job, res FileResult) error {
 func (r *run) fileFailed(e *entry, err error) {
 	info := e.info()
 	res := FileResult{ID: info.id, Path: info.path, Size: info.size, Origin: info.origin, Err: err, Retryable: retryable(err)}
-	r.report.FilesFailed++
-	r.report.Failed = append(r.report.Failed, res)
+	if r.failures.add(r.failures.keyOf(e, r.dir), res) {
+		r.report.FilesFailed++
+	}
 	r.o.Log.Warn("file failed", "path", info.path, "err", err)
 	r.o.Events(FileFailed{
 		Header: header("file_failed", time.Now()), ID: info.id, Path: info.path,

@@ -59,6 +59,9 @@ type Options struct {
 	ProgressInterval time.Duration
 	// MaxUploadParts is how many parts an upload may have. Default 4000.
 	MaxUploadParts int
+	// MaxResults is how many files Report.Done and Report.Failed have at most
+	// each, for runs that are long; the counters count all. Default: all.
+	MaxResults int
 	// Log gets what only matters to who looks for a fault. nil: nobody.
 	Log *slog.Logger
 }

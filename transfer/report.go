@@ -10,7 +10,7 @@ import (
 // Counters sum up a run. They are the fields of run_done.
 type Counters struct {
 	FilesDone    int `json:"files_done"`
-	FilesFailed  int `json:"files_failed"`
+	FilesFailed  int `json:"files_failed"`  // and were not done later in the run
 	FilesSkipped int `json:"files_skipped"` // complete before the run
 	// Bytes is the size of the files finished in this run.
 	Bytes int64 `json:"bytes"`
@@ -31,8 +31,13 @@ type Counters struct {
 // A Report is the outcome of a run.
 type Report struct {
 	Counters
-	Done   []FileResult // in order of completion
-	Failed []FileResult // each with its Err
+	// Done and Failed are the files, in the order in which that happened, but no
+	// more of each than Options.MaxResults. Those that failed have their Err, and
+	// were not done by a later download of the list.
+	Done   []FileResult
+	Failed []FileResult
+	// Retryable is how many of all that failed may be helped by running again.
+	Retryable int
 }
 
 // A FileResult is the outcome of one file.
@@ -57,6 +62,8 @@ type FileResult struct {
 	Err error
 	// Retryable says that running again may help.
 	Retryable bool
+
+	captioned bool // the message of an upload has the caption of its album
 }
 
 // message is the message that has the file.

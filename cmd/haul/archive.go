@@ -96,6 +96,9 @@ func checkArchive(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return usagef("which chat? haul archive @name -d DIR")
 	}
+	if err := checkChats(c.Args().Slice()...); err != nil {
+		return err
+	}
 	if err := checkLayout(c); err != nil {
 		return err
 	}

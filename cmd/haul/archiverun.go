@@ -172,6 +172,7 @@ func archiveChats(ctx context.Context, c *cli.Context, a *account, j *job) (err 
 	}
 	counts := j.watch(show)
 	var waiting idle
+	o.MaxResults = failuresShown // a watch goes on for days
 	o.Events = func(e transfer.Event) {
 		if c.Bool("watch") && waiting.skips(e) {
 			return

@@ -92,8 +92,8 @@ func demo(c *cli.Context) (err error) {
 		return err
 	}
 	stats := cluster.Stats()
-	say(c, "%d files verified, 0 wrong; the cluster issued %d flood waits, and got %d requests inside one; %.1f s in all",
-		d.verified, stats.WaitsIssued, stats.RequestsInsideWait, time.Since(start).Seconds())
+	say(c, "%s verified, 0 wrong; the cluster issued %s, and got %s inside one; %.1f s in all",
+		count(d.verified, "file"), count(int(stats.WaitsIssued), "flood wait"), count(int(stats.RequestsInsideWait), "request"), time.Since(start).Seconds())
 	say(c, "look into %s: files, manifest.jsonl and messages.jsonl", filepath.Join(dir, dctest.BigChannel))
 	return nil
 }

@@ -37,6 +37,9 @@ func dlJob() jobKind {
 			if c.NArg() == 0 && c.String("file") == "" {
 				return usagef("which chat or message? haul dl https://t.me/name/123 -d DIR")
 			}
+			if err := checkTargets(c.Args().Slice()...); err != nil {
+				return err
+			}
 			if _, err := parseTemplate(c); err != nil {
 				return err
 			}
@@ -133,7 +136,7 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	}
 	defer show.close()
 	l.show = show.event
-	o.Events = j.watch(show)
+	o.Events, o.MaxResults = j.watch(show), failuresShown
 	if err := j.begin(); err != nil {
 		return err
 	}
@@ -157,6 +160,11 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	sayProtected(c, l.pass)
 	report.Failed = append(report.Failed, l.missed...)
 	report.FilesFailed += len(l.missed)
+	for _, f := range l.missed {
+		if f.Retryable {
+			report.Retryable++
+		}
+	}
 	return outcome(c, j, show, report, err)
 }
 

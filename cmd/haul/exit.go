@@ -89,6 +89,7 @@ func explain(err error) (code int, hint string) {
 		wrong  *notRight
 		target *transfer.TargetError
 		barred *telegram.AccountError
+		busy   *archive.BusyError
 	)
 	kept := (*sourcesKept)(nil)
 	switch {
@@ -112,6 +113,8 @@ func explain(err error) (code int, hint string) {
 		return exitSomeFailed, "their messages are sent; haul resume looks once more, and deletes what is proven then"
 	case errors.As(err, &locked):
 		return exitLocked, fmt.Sprintf("wait for process %d to end, or use another account with -n", locked.PID)
+	case errors.As(err, &busy):
+		return exitLocked, "wait for that run to end, or name another folder"
 	case errors.As(err, &space):
 		return exitFailed, "free some space on that disk, or put the store elsewhere with --store"
 	case errors.As(err, &target):
@@ -184,6 +187,9 @@ func text(err error) string {
 	}
 	if target := (*transfer.TargetError)(nil); errors.As(err, &target) {
 		return target.Error()
+	}
+	if busy := (*archive.BusyError)(nil); errors.As(err, &busy) {
+		return busy.Error()
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) && errors.Is(err, fs.ErrPermission) {

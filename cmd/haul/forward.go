@@ -48,6 +48,9 @@ func forwardJob() jobKind {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul forward @from --to @there")
 			}
+			if err := checkChats(append(c.Args().Slice(), c.String("to"))...); err != nil {
+				return err
+			}
 			_, err := parseSelection(c, time.Now())
 			return err
 		},
@@ -154,6 +157,7 @@ func forwardMessages(ctx context.Context, c *cli.Context, a *account, j *job) er
 	f.run = forward.New(a.client, a.store, forward.Options{
 		Job: j.record.ID, To: to, MaxWait: c.Duration("max-wait"),
 		DropAuthor: c.Bool("drop-author"), DropCaptions: c.Bool("drop-captions"), Silent: c.Bool("silent"),
+		Refused: f.refused,
 		Events: func(e transfer.Event) {
 			show.event(e)
 			n := f.run.Earlier + f.run.Messages
@@ -170,7 +174,7 @@ func forwardMessages(ctx context.Context, c *cli.Context, a *account, j *job) er
 	show.event(transfer.RunStarted{Header: now("run_started"), Direction: "forward"})
 	err = f.all(ctx)
 	show.event(forwardDone{
-		Header: now("forward_done"), Counters: f.run.Counters, Missed: len(f.missed), FilesProtected: f.pass.Protected,
+		Header: now("forward_done"), Counters: f.run.Counters, Missed: len(f.missed) - f.run.Refused, FilesProtected: f.pass.Protected,
 		Seconds: time.Since(began).Seconds(),
 	})
 	show.end()
@@ -181,6 +185,13 @@ func forwardMessages(ctx context.Context, c *cli.Context, a *account, j *job) er
 		err = &someFailed{failed: len(f.missed), total: f.run.Messages + f.run.Earlier + len(f.missed), job: j.record.ID}
 	}
 	return err
+}
+
+// refused takes in a message that Telegram does not forward.
+func (f *forwarding) refused(from telegram.Peer, id int, err error) {
+	name := messageName(from, id)
+	f.missed = append(f.missed, transfer.FileResult{Path: name, Err: err})
+	f.show(transfer.FileFailed{Header: now("file_failed"), Path: name, Error: text(err), Chat: from.MarkedID(), Message: id})
 }
 
 // silent shows nothing.
@@ -372,6 +383,9 @@ func (f *forwarding) say(c *cli.Context) {
 	}
 	if r.Gone > 0 {
 		_, _ = fmt.Fprintf(c.App.Writer, ", %d deleted meanwhile", r.Gone)
+	}
+	if r.Refused > 0 {
+		_, _ = fmt.Fprintf(c.App.Writer, ", %d refused by Telegram", r.Refused)
 	}
 	_, _ = fmt.Fprintln(c.App.Writer)
 }

@@ -326,4 +326,4 @@ func (e *jobsFailed) code() int {
 
 // badness are the exit codes of jobs, from good to bad: of what helps by
 // itself, to what needs somebody.
-var badness = []int{exitDone, exitLongWait, exitSomeFailed, exitFailed, exitUsage, exitLogin}
+var badness = []int{exitDone, exitLongWait, exitLocked, exitSomeFailed, exitFailed, exitUsage, exitLogin}

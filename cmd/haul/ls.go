@@ -72,6 +72,9 @@ func lsCommand() *cli.Command {
 			if c.String("local") != "" {
 				return listLocal(c, s)
 			}
+			if err := checkChats(c.Args().First()); err != nil {
+				return err
+			}
 			return withAccount(c, func(ctx context.Context, a *account) error {
 				pass := selection.NewPass(s, a.client)
 				peer, err := a.client.Resolve(ctx, c.Args().First())

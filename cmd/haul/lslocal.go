@@ -58,7 +58,7 @@ func listLocal(c *cli.Context, s *selection.Selection) error {
 		}
 	}
 	if bad > 0 {
-		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %d lines of manifests cannot be read; haul verify says which\n", bad)
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %s of manifests cannot be read; haul verify says which\n", count(bad, "line"))
 	}
 	return nil
 }

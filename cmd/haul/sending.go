@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -73,8 +74,10 @@ type sending struct {
 	show     *displays
 	// skipped counts the sources that are there already, by reason. The lister
 	// writes it, and it is read after the run.
-	skipped map[string]int
-	kept    int // sources; Finished writes it, one at a time
+	skipped  map[string]int
+	kept     int // sources; Finished writes it, one at a time
+	previews *previews
+	listed   atomic.Bool // all sources are
 }
 
 func newSending(ctx context.Context, c *cli.Context, a *account, e *transfer.Engine, to telegram.Peer, show *displays) (*sending, error) {
@@ -82,7 +85,7 @@ func newSending(ctx context.Context, c *cli.Context, a *account, e *transfer.Eng
 	if err != nil {
 		return nil, err
 	}
-	s := &sending{sendOptions: o, engine: e, show: show, skipped: make(map[string]int)}
+	s := &sending{sendOptions: o, engine: e, show: show, skipped: make(map[string]int), previews: &previews{uses: make(map[string]*preview)}}
 	if s.size == 0 || s.size > e.MaxUpload() {
 		s.size = e.MaxUpload()
 	}
@@ -121,7 +124,8 @@ func (s *sending) prepare(ctx context.Context, from source, u *transfer.Upload) 
 		s.show.event(fileSplit{now("file_split"), from.path, from.info.Size(), len(pieces) - 1, s.size})
 	}
 	if s.delete {
-		u.Confirm, u.Finished = true, s.after(u.Finished)
+		use := s.previews.of(from.path)
+		u.Confirm, u.Finished = true, s.after(use, u.Finished)
 	}
 	return nil
 }
@@ -150,27 +154,49 @@ func (s *sending) split(uploads iter.Seq2[transfer.Upload, error]) iter.Seq2[tra
 	return s.engine.Split(s.size, uploads)
 }
 
-// after deletes a source once its message is sent and proven. A source that is
-// kept does not fail: its message is there.
-func (s *sending) after(finished func(transfer.FileResult) error) func(transfer.FileResult) error {
+// after deletes a source once its message is sent and proven, and what was kept
+// for it. A source that is kept does not fail: its message is there.
+func (s *sending) after(use *preview, finished func(transfer.FileResult) error) func(transfer.FileResult) error {
 	return func(res transfer.FileResult) error {
 		if finished != nil {
 			if err := finished(res); err != nil {
 				return err
 			}
 		}
-		err := res.Unconfirmed
-		if err == nil {
-			err = deleteSource(res)
-		}
-		switch {
-		case err == nil:
-			s.show.event(sourceDeleted{now("source_deleted"), res.Path})
-		case !errors.Is(err, os.ErrNotExist): // deleted before: that is what was wanted
-			s.kept++
-			s.show.event(sourceKept{now("source_kept"), res.Path, text(err)})
+		for _, r := range s.previews.sent(use, res) {
+			s.drop(r)
 		}
 		return nil
+	}
+}
+
+// drop deletes a source, if it is proven.
+func (s *sending) drop(res transfer.FileResult) {
+	err := res.Unconfirmed
+	if err == nil {
+		err = deleteSource(res)
+	}
+	switch {
+	case err == nil:
+		s.show.event(sourceDeleted{now("source_deleted"), res.Path})
+	case !errors.Is(err, os.ErrNotExist): // deleted before: that is what was wanted
+		s.kept++
+		s.show.event(sourceKept{now("source_kept"), res.Path, text(err)})
+	}
+}
+
+// end deletes the pictures that were kept as previews of files that are no
+// sources. Those of files that were not sent stay, until these are.
+func (s *sending) end() {
+	if !s.listed.Load() {
+		return
+	}
+	free, needed := s.previews.end()
+	for _, r := range free {
+		s.drop(r)
+	}
+	for _, r := range needed {
+		s.show.event(sourceKept{now("source_kept"), r.Path, errPreview.Error()})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -36,7 +35,7 @@ func outcome(c *cli.Context, j *job, show *displays, r *transfer.Report, err err
 func failuresOf(r *transfer.Report, j *job) *someFailed {
 	return &someFailed{
 		failed: r.FilesFailed, total: r.FilesDone + r.FilesFailed + r.FilesSkipped, job: j.record.ID,
-		hopeful: slices.ContainsFunc(r.Failed, func(f transfer.FileResult) bool { return f.Retryable }),
+		hopeful: r.Retryable > 0,
 	}
 }
 
@@ -69,7 +68,7 @@ func summarize(w io.Writer, r *transfer.Report, moved string) {
 		}
 		_, _ = fmt.Fprintf(w, "  %s  %s  %s%s\n", printable(f.Path), size(f.Size), printable(text(f.Err)), again)
 	}
-	if more := len(r.Failed) - failuresShown; more > 0 {
+	if more := r.FilesFailed - min(len(r.Failed), failuresShown); more > 0 {
 		_, _ = fmt.Fprintf(w, "  and %d more; --report FILE lists them all\n", more)
 	}
 	_, _ = fmt.Fprintf(w, "%s done (%s), %d were there, %d failed; %s %s in %.1f s",

@@ -21,7 +21,9 @@ type thumbs struct {
 	wanted bool   // it was looked for
 	// without counts the videos that have no preview for want of ffmpeg.
 	without atomic.Int32
-	running chan struct{} // capacity: how many run at a time
+	// running has a token for each preview that is being made: pictures are held
+	// in memory whole, and ffmpeg takes all cores.
+	running chan struct{}
 }
 
 // pictureExt are the names of pictures, in the order in which they are taken as
@@ -48,10 +50,16 @@ func newThumbs(mode string) (*thumbs, error) {
 
 // of makes the preview of a source.
 func (t *thumbs) of(s source) func(context.Context) ([]byte, error) {
-	if t.none || slices.Contains(pictureExt, strings.ToLower(filepath.Ext(s.path))) {
+	if t.none || isPicture(s.path) {
 		return nil
 	}
 	return func(ctx context.Context) ([]byte, error) {
+		select {
+		case t.running <- struct{}{}:
+			defer func() { <-t.running }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		if b, found, err := sidecar(s.path); found {
 			return b, err
 		}
@@ -63,12 +71,6 @@ func (t *thumbs) of(s source) func(context.Context) ([]byte, error) {
 			t.without.Add(1)
 			return nil, nil
 		}
-		select {
-		case t.running <- struct{}{}:
-			defer func() { <-t.running }()
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
 		return media.Frame(ctx, t.ffmpeg, s.path, info.Duration)
 	}
 }
@@ -76,7 +78,7 @@ func (t *thumbs) of(s source) func(context.Context) ([]byte, error) {
 // say tells once what is missing.
 func (t *thumbs) say(w io.Writer) {
 	if n := t.without.Load(); n > 0 {
-		_, _ = fmt.Fprintf(w, "haul: %d videos went without a preview: ffmpeg is not on the PATH, and no picture lies beside them\n", n)
+		_, _ = fmt.Fprintf(w, "haul: %s went without a preview: ffmpeg is not on the PATH, and no picture lies beside\n", count(int(n), "video"))
 	}
 }
 

@@ -28,6 +28,9 @@ func upJob() jobKind {
 			if c.NArg() == 0 || c.String("to") == "" {
 				return usagef("what, and where to? haul up FILE --to @name (flags stand before or after the files)")
 			}
+			if err := checkChats(c.String("to")); err != nil {
+				return err
+			}
 			if err := checkSkipValue(c); err != nil {
 				return err
 			}
@@ -94,12 +97,19 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 	if o.MaxUploadParts, err = a.client.UploadParts(ctx); err != nil {
 		return err
 	}
-	o.Events = j.watch(show)
+	var out *sending
+	counts := j.watch(show)
+	o.Events = func(ev transfer.Event) {
+		if _, over := ev.(transfer.RunDone); over { // which is the last event
+			out.end()
+		}
+		counts(ev)
+	}
 	e := transfer.New(a.client, o)
 	if err := j.begin(); err != nil {
 		return err
 	}
-	out, err := newSending(ctx, c, a, e, peer, show)
+	out, err = newSending(ctx, c, a, e, peer, show)
 	if err != nil {
 		return err
 	}
@@ -119,6 +129,7 @@ func uploadFiles(ctx context.Context, c *cli.Context, a *account, j *job) error 
 				return
 			}
 		}
+		out.listed.Store(true)
 	})))
 	show.end()
 	if err == nil && !c.Bool("json") && !c.Bool("quiet") {

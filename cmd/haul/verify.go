@@ -52,8 +52,8 @@ func verify(c *cli.Context, a *account) error {
 		return err
 	}
 	if !c.Bool("json") && !c.Bool("quiet") {
-		_, _ = fmt.Fprintf(c.App.Writer, "%s right, %d wrong, %d in no manifest; %d lines of manifests are bad; %s read in %.1f s\n",
-			are(found.FilesRight, "file"), found.FilesWrong, found.FilesExtra, found.LinesBad, size(found.Bytes), found.Seconds)
+		_, _ = fmt.Fprintf(c.App.Writer, "%s right, %d wrong, %d in no manifest; %s bad; %s read in %.1f s\n",
+			are(found.FilesRight, "file"), found.FilesWrong, found.FilesExtra, badLines(found.LinesBad), size(found.Bytes), found.Seconds)
 	}
 	left := found.FilesWrong
 	if a != nil && left > 0 {
@@ -125,6 +125,14 @@ func verifyLine(e transfer.Event) string {
 }
 
 // notRight ends haul verify when something is wrong.
+// badLines are a number of lines of manifests, and a verb.
+func badLines(n int) string {
+	if n == 1 {
+		return "1 line of manifests is"
+	}
+	return fmt.Sprintf("%d lines of manifests are", n)
+}
+
 type notRight struct {
 	wrong, total, lines int
 	repair              bool
@@ -133,7 +141,7 @@ type notRight struct {
 func (e *notRight) Error() string {
 	text := fmt.Sprintf("%d of %d files are wrong", e.wrong, e.total)
 	if e.lines > 0 {
-		text += fmt.Sprintf(", and %d lines of manifests are bad", e.lines)
+		text += fmt.Sprintf(", and %s bad", badLines(e.lines))
 	}
 	return text
 }

@@ -71,7 +71,7 @@ func (r *request) answer(ctx context.Context) (tl.Object, error) {
 	}
 	v := r.flood()
 	defer func() { v.Done() }()
-	if err := waitError(v); err != nil {
+	if err := r.waitError(v); err != nil {
 		return nil, err
 	}
 	if err := r.fault(); err != nil {
@@ -256,7 +256,7 @@ func (r *request) fault() error {
 	switch f.Kind {
 	case "flood_wait":
 		wait := time.Duration(max(1, f.Seconds)) * time.Second
-		return waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
+		return r.waitError(r.c.flood.Close(r.accountID(), r.DC, r.method, wait, r.now))
 	case "error":
 		return refuse(f.Code, f.Message)
 	case "takeout_ended":
@@ -294,18 +294,34 @@ func (r *request) accountID() int64 {
 }
 
 func (r *request) flood() flood.Verdict {
-	return r.c.flood.Ask(r.accountID(), r.me != nil && r.me.cfg.Premium, r.DC, r.method, r.now)
+	return r.c.flood.AskBegun(r.accountID(), r.me != nil && r.me.cfg.Premium, r.DC, r.method, r.begun(), r.now)
+}
+
+// maxUnderway is how long before it comes a request is believed to be begun.
+const maxUnderway = 5 * time.Second
+
+// begun is when the client has begun the request, which its msg_id tells.
+func (r *request) begun() time.Time {
+	if at := r.Begun(); at.Before(r.now) && r.now.Sub(at) < maxUnderway {
+		return at
+	}
+	return r.now
 }
 
 // waitError is the answer to a request that has to wait.
-func waitError(v flood.Verdict) error {
+func (r *request) waitError(v flood.Verdict) error {
 	if v.Wait == 0 {
 		return nil
 	}
+	answer := &mtserver.Error{Code: 420, Message: "FLOOD_WAIT_" + itoa(v.Wait)}
 	if v.Premium {
-		return refuse(420, "FLOOD_PREMIUM_WAIT_"+itoa(v.Wait))
+		answer.Message = "FLOOD_PREMIUM_WAIT_" + itoa(v.Wait)
 	}
-	return refuse(420, "FLOOD_WAIT_"+itoa(v.Wait))
+	if r.Session != nil { // else nobody will say when it is written
+		told := v.Later()
+		answer.Written = func() { told(r.c.now()) }
+	}
+	return answer
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

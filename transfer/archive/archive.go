@@ -92,8 +92,9 @@ type fileKey struct {
 // Open opens the archive of a chat in its folder below dir, and makes both if
 // they do not exist. What is in the folder already is looked through once. A
 // line that was cut off by a crash is removed; a list with other damage is set
-// aside and replaced by one of its good lines, see SetAside. The error is a
-// *transfer.TargetError if nothing may be written there.
+// aside and replaced by one of its good lines, see SetAside. Nobody else may
+// open it until it is closed, in whatever process. Errors: a *BusyError if
+// somebody has it open, a *transfer.TargetError if nothing may be written there.
 func Open(dir string, peer telegram.Peer) (*Archive, error) {
 	a, err := open(dir, peer)
 	if err = transfer.AsTargetError(filepath.Join(dir, FolderName(peer)), err); err != nil {
@@ -122,9 +123,16 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 	a := &Archive{
 		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
 		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
-		edits: make(map[int]int64), deleted: make(map[int]bool), progress: readProgress(root),
+		edits: make(map[int]int64), deleted: make(map[int]bool),
 	}
-	if err := a.load(); err != nil {
+	a.manifest, err = openLocked(root, filepath.Join(dir, name), os.O_CREATE)
+	if busy := (*BusyError)(nil); errors.As(err, &busy) {
+		return nil, errors.Join(err, a.Close())
+	}
+	if err == nil {
+		err = a.load()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), a.Close())
 	}
 	syncFolder(root)
@@ -158,8 +166,9 @@ func (a *Archive) Root() *os.Root { return a.root }
 // load reads what the folder has. A username may have come to another chat
 // since: ids of messages mean others there, and nothing is taken for done.
 func (a *Archive) load() (err error) {
+	a.progress = readProgress(a.root)
 	other := a.progress.Chat
-	a.manifest, err = a.openList(ManifestName, func(line []byte) error {
+	a.manifest, err = a.readList(ManifestName, a.manifest, func(line []byte) error {
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
@@ -179,7 +188,10 @@ func (a *Archive) load() (err error) {
 	if other != 0 && other != a.chat {
 		return &OtherChatError{Folder: a.folder, Has: other, Wanted: a.chat}
 	}
-	a.history, err = a.openList(MessagesName, a.readHistory)
+	history, err := a.root.OpenFile(MessagesName, os.O_RDWR|os.O_CREATE, 0o644)
+	if err == nil {
+		a.history, err = a.readList(MessagesName, history, a.readHistory)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", MessagesName, err)
 	}
@@ -198,14 +210,11 @@ func (e *OtherChatError) Error() string {
 		"rename the folder (to %s_%d, say), then run this again", e.Has, e.Wanted, e.Folder, e.Has)
 }
 
-// openList opens a list for appending and reads what it has. A last line
+// readList reads what a list has, and makes it ready for appending. A last line
 // without an end is cut off: it was being written when the program ended. Lines
-// that cannot be read, as a power loss leaves them, are left out of a new list.
-func (a *Archive) openList(name string, use func(line []byte) error) (*os.File, error) {
-	f, err := a.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
+// that cannot be read, as a power loss leaves them, are left out of a new list,
+// which is returned then. If the list is nil none is open any more.
+func (a *Archive) readList(name string, f *os.File, use func(line []byte) error) (*os.File, error) {
 	good, end, bad, err := readLines(f, use)
 	switch {
 	case err != nil:
@@ -258,12 +267,15 @@ func readLines(r io.Reader, use func(line []byte) error) (good []span, end int64
 
 // replaceList makes a list of the good lines of another one, and has it take
 // the other's name. That one is kept under a name of its own. The list is nil
-// if none was made.
+// if none was made. It is locked before it has the name, as the manifest is.
 func (a *Archive) replaceList(name string, old *os.File, good []span) (_ *os.File, err error) {
 	fresh := name + ".new"
 	f, err := a.root.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
+	}
+	if err := lock(f); err != nil {
+		return f, err
 	}
 	for _, s := range good {
 		if _, err := io.Copy(f, io.NewSectionReader(old, s.from, s.to-s.from)); err != nil {

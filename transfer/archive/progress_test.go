@@ -170,8 +170,12 @@ func TestProgressOfOtherLists(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if tr := openTest(t, dir).Track(""); all(tr) != fmt.Sprint([]Span{{6, NoEnd}}) || tr.Pts() != 77 {
+		a = openTest(t, dir)
+		if tr := a.Track(""); all(tr) != fmt.Sprint([]Span{{6, NoEnd}}) || tr.Pts() != 77 {
 			t.Fatalf("%s: before, the gaps are %s", name, all(tr))
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
 		}
 		if err := spoil(filepath.Join(dir, "chat")); err != nil {
 			t.Fatal(err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tghaul/haul/telegram"
@@ -27,23 +29,55 @@ type Repairs struct {
 	done  int
 	fetch Fetch
 	roots map[string]*os.Root
+	locks map[string]*os.File // manifests of the archives, by folder
 }
 
-// NewRepairs prepares the repair of what Verify has found. Nothing is fetched yet.
+// NewRepairs prepares the repair of what Verify has found. Nothing is fetched
+// yet. The archives are locked, since a run that archives into one of them
+// would write the same files: the error is a *BusyError if one does.
 func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
-	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), alike: make(map[string]int)}
+	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), locks: make(map[string]*os.File), alike: make(map[string]int)}
 	r.once(wrong)
 	for _, w := range wrong {
-		if r.roots[w.Dir] != nil {
-			continue
-		}
-		root, err := os.OpenRoot(w.Dir)
-		if err != nil {
+		if err := r.open(&w); err != nil {
 			return nil, errors.Join(fmt.Errorf("archive: %w", err), r.Close())
 		}
-		r.roots[w.Dir] = root
 	}
 	return r, nil
+}
+
+// open opens the folder of a wrong file and locks the archive that it is in.
+func (r *Repairs) open(w *Wrong) (err error) {
+	if r.roots[w.Dir] == nil {
+		if r.roots[w.Dir], err = os.OpenRoot(w.Dir); err != nil {
+			delete(r.roots, w.Dir)
+			return err
+		}
+	}
+	folder := "."
+	if first, _, inside := strings.Cut(w.Entry.Path, "/"); inside && w.Entry.Reference {
+		folder = first // if it is not one of the archive's own folders
+	}
+	for _, folder := range []string{".", folder} {
+		dir := filepath.Join(w.Dir, folder)
+		if r.locks[dir] != nil {
+			continue
+		}
+		root, err := r.roots[w.Dir].OpenRoot(folder)
+		if err != nil {
+			continue // then there is no archive
+		}
+		f, err := openLocked(root, dir, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		} else if f != nil {
+			r.locks[dir] = f
+		}
+		if err = errors.Join(err, root.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // once takes each file once, as the line that does not refer to it if there is
@@ -151,12 +185,16 @@ func (w *Wrong) find(files []telegram.File) telegram.File {
 	return f
 }
 
-// Close closes the folders. It may be called twice.
+// Close closes the folders and gives the locks back. It may be called twice.
 func (r *Repairs) Close() error {
 	var errs []error
 	for dir, root := range r.roots {
 		errs = append(errs, root.Close())
 		delete(r.roots, dir)
+	}
+	for dir, f := range r.locks {
+		errs = append(errs, f.Close())
+		delete(r.locks, dir)
 	}
 	return errors.Join(errs...)
 }

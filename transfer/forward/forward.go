@@ -41,6 +41,9 @@ type Options struct {
 	// MaxWait is the longest flood wait that is waited out; a longer one ends the
 	// run with a *transfer.WaitError. 0: any.
 	MaxWait time.Duration
+	// Refused, if not nil, is told of each message that the server does not
+	// forward, and why, by the goroutine that calls Chat.
+	Refused func(from telegram.Peer, messageID int, err error)
 	// Events gets what happens, by the goroutine that calls Chat.
 	Events func(transfer.Event)
 }
@@ -66,6 +69,7 @@ type Counters struct {
 	Gone      int `json:"gone"`      // deleted before they could be forwarded
 	Calls     int `json:"calls"`
 	Waits     int `json:"flood_waits"`
+	Refused   int `json:"refused"` // messages that the server does not forward, for another reason
 }
 
 // A Run forwards messages of one chat after the other. It is not safe for
@@ -75,12 +79,16 @@ type Run struct {
 	tg    Telegram
 	store Store
 	o     Options
+	inRow int // messages refused since the last that was forwarded
 }
 
 // New begins a run.
 func New(tg Telegram, store Store, o Options) *Run {
 	if o.Events == nil {
 		o.Events = func(transfer.Event) {}
+	}
+	if o.Refused == nil {
+		o.Refused = func(telegram.Peer, int, error) {}
 	}
 	return &Run{tg: tg, store: store, o: o}
 }
@@ -96,8 +104,9 @@ type chat struct {
 
 // An item is a message to forward.
 type item struct {
-	id    int
-	album int64
+	id     int
+	album  int64 // 0: none, or not known
+	random int64 // its random id, once it has one
 }
 
 // State is how far the job is with its n-th chat.
@@ -127,7 +136,8 @@ func (r *Run) put(n int, f checkpoint.Forward) error {
 // Chat forwards the messages of a chat, the n-th of the job, whose ids must rise.
 // Those of an album that stand together go together. Service messages are left
 // out, protected ones too, and counted. What an earlier run has done is not done
-// again. Any error leaves it to be gone on with.
+// again; what the server has refused then is tried once more, at the end. Any
+// error leaves it to be gone on with; that messages are refused is none.
 func (r *Run) Chat(ctx context.Context, n int, from telegram.Peer, messages iter.Seq2[*telegram.Message, error]) error {
 	state, err := r.State(n)
 	if err != nil {
@@ -135,14 +145,30 @@ func (r *Run) Chat(ctx context.Context, n int, from telegram.Peer, messages iter
 	}
 	c := &chat{Run: r, n: n, from: from, state: state}
 	r.Earlier += state.Messages
-	if state.Done {
-		return nil
-	}
+	again := slices.Clone(state.Failed)
 	if len(state.IDs) > 0 { // nobody knows whether that was executed: again, just so
-		if err := c.send(ctx, 0); err != nil {
+		var items []item
+		for i, id := range state.IDs {
+			items = append(items, item{id: id, random: state.RandomIDs[i]})
+		}
+		if err := c.deliver(ctx, items); err != nil {
 			return err
 		}
 	}
+	if !state.Done {
+		if err := c.list(ctx, messages); err != nil {
+			return err
+		}
+		c.state.Done = true
+		if err := r.put(n, c.state); err != nil {
+			return err
+		}
+	}
+	return c.retry(ctx, again)
+}
+
+// list forwards what is listed.
+func (c *chat) list(ctx context.Context, messages iter.Seq2[*telegram.Message, error]) error {
 	var album []item // that may go on with the next message
 	for m, err := range messages {
 		if err != nil {
@@ -157,16 +183,12 @@ func (r *Run) Chat(ctx context.Context, n int, from telegram.Peer, messages iter
 			}
 			album = nil
 		}
-		album = append(album, item{m.ID, m.GroupedID})
+		album = append(album, item{id: m.ID, album: m.GroupedID})
 	}
 	if err := c.add(ctx, album); err != nil {
 		return err
 	}
-	if err := c.flush(ctx); err != nil {
-		return err
-	}
-	c.state.Done = true
-	return r.put(n, c.state)
+	return c.flush(ctx)
 }
 
 // takes says whether a message is still to be forwarded.
@@ -174,7 +196,7 @@ func (c *chat) takes(m *telegram.Message) bool {
 	switch {
 	case m.ID <= c.state.Upto || c.state.Max != 0 && m.ID > c.state.Max, m.Service():
 		return false
-	case m.NoForwards || slices.ContainsFunc(m.Files, func(f telegram.File) bool { return f.NoForwards }):
+	case isProtected(m):
 		c.Protected++
 		return false
 	}
@@ -193,25 +215,14 @@ func (c *chat) add(ctx context.Context, together []item) error {
 	return nil
 }
 
-// flush sends the batch. What it is, and by which random ids, is durable before.
+// flush sends the batch.
 func (c *chat) flush(ctx context.Context) error {
-	if len(c.batch) == 0 {
-		return nil
-	}
-	albums := 0
-	c.state.IDs, c.state.RandomIDs = nil, nil
-	for i, m := range c.batch {
-		c.state.IDs = append(c.state.IDs, m.id)
-		c.state.RandomIDs = append(c.state.RandomIDs, randomID())
-		if m.album != 0 && (i == 0 || c.batch[i-1].album != m.album) {
-			albums++
-		}
-	}
+	items := c.batch
 	c.batch = nil
-	if err := c.put(c.n, c.state); err != nil {
-		return err
+	for i := range items {
+		items[i].random = randomID()
 	}
-	return c.send(ctx, albums)
+	return c.deliver(ctx, items)
 }
 
 // randomID is a random number other than 0.
@@ -225,36 +236,57 @@ func randomID() int64 {
 	}
 }
 
-// send sends what the state says is under way, and takes in that it is done.
-func (c *chat) send(ctx context.Context, albums int) error {
+// try makes one call for items. What it is, and by which random ids, is durable
+// before. It returns the server's refusal, if there may be a way around it.
+func (c *chat) try(ctx context.Context, items []item) (refusal, err error) {
+	c.state.IDs, c.state.RandomIDs = nil, nil
+	for _, m := range items {
+		c.state.IDs, c.state.RandomIDs = append(c.state.IDs, m.id), append(c.state.RandomIDs, m.random)
+	}
+	if err := c.put(c.n, c.state); err != nil {
+		return nil, err
+	}
 	became, err := c.call(ctx)
-	if isGone(err) {
-		if err = c.dropGone(ctx, err); err == nil && len(c.state.IDs) > 0 {
-			became, err = c.call(ctx)
+	before := errors.Is(err, telegram.ErrAlreadySent)
+	switch {
+	case err == nil, before:
+		return nil, c.done(items, became, before)
+	case mayBeOne(err):
+		return err, nil
+	}
+	return nil, err
+}
+
+// done takes in that items are forwarded.
+func (c *chat) done(items []item, became []int, before bool) error {
+	ids, albums := c.state.IDs, 0
+	for i, m := range items {
+		if m.album != 0 && (i == 0 || items[i-1].album != m.album) {
+			albums++
 		}
 	}
-	before := errors.Is(err, telegram.ErrAlreadySent)
-	if err != nil && !before {
-		return err
-	}
-	ids := c.state.IDs
-	if len(ids) > 0 {
-		c.state.Upto = max(c.state.Upto, slices.Max(ids))
-	}
 	c.state.Messages += len(ids)
-	c.state.IDs, c.state.RandomIDs = nil, nil
-	if err := c.put(c.n, c.state); err != nil {
+	if err := c.over(items); err != nil {
 		return err
 	}
+	c.inRow = 0
 	c.Messages += len(ids)
 	c.Albums += albums
-	if len(ids) > 0 {
-		c.o.Events(Forwarded{
-			Header: transfer.Header{Event: "forwarded", Time: time.Now()}, Chat: c.from.MarkedID(), To: c.o.To.MarkedID(),
-			Messages: ids, Became: became, Albums: albums, Before: before,
-		})
-	}
+	c.o.Events(Forwarded{
+		Header: transfer.Header{Event: "forwarded", Time: time.Now()}, Chat: c.from.MarkedID(), To: c.o.To.MarkedID(),
+		Messages: ids, Became: became, Albums: albums, Before: before,
+	})
 	return nil
+}
+
+// over records that items are under way no more, and have not failed.
+func (c *chat) over(items []item) error {
+	for _, m := range items {
+		c.state.Upto = max(c.state.Upto, m.id)
+		c.state.Failed = slices.DeleteFunc(c.state.Failed, func(id int) bool { return id == m.id })
+	}
+	c.state.IDs, c.state.RandomIDs = nil, nil
+	return c.put(c.n, c.state)
 }
 
 // call makes the call, and waits as it is told to.
@@ -299,35 +331,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// isGone reports whether the server says that there is no such message, or that
-// its file is not there any more.
-func isGone(err error) bool {
-	var rpc *mtproto.RPCError
-	return errors.As(err, &rpc) && (rpc.Type == "MESSAGE_ID_INVALID" || rpc.Type == "MEDIA_EMPTY")
-}
-
-// dropGone leaves out of what is under way what is not in the chat any more. The
-// server has forwarded nothing of it. If all is there the error stays.
-func (c *chat) dropGone(ctx context.Context, cause error) error {
-	there := make(map[int]bool)
-	for m, err := range c.tg.Messages(ctx, c.from, telegram.MessagesOptions{IDs: c.state.IDs}) {
-		if err != nil {
-			return err
-		}
-		there[m.ID] = !m.Service()
-	}
-	var f checkpoint.Forward
-	for i, id := range c.state.IDs {
-		if there[id] {
-			f.IDs, f.RandomIDs = append(f.IDs, id), append(f.RandomIDs, c.state.RandomIDs[i])
-		}
-	}
-	gone := len(c.state.IDs) - len(f.IDs)
-	if gone == 0 {
-		return fmt.Errorf("messages %d to %d: %w", c.state.IDs[0], c.state.IDs[len(c.state.IDs)-1], cause)
-	}
-	c.Gone += gone
-	c.state.Upto = max(c.state.Upto, slices.Max(c.state.IDs))
-	c.state.IDs, c.state.RandomIDs = f.IDs, f.RandomIDs
-	return c.put(c.n, c.state)
+// isProtected reports whether a message, or a file of it, is protected content.
+func isProtected(m *telegram.Message) bool {
+	return m.NoForwards || slices.ContainsFunc(m.Files, func(f telegram.File) bool { return f.NoForwards })
 }

@@ -61,7 +61,7 @@ func (s *scheduled) handle(e scheduler.Event) {
 		switch a := a.(type) {
 		case scheduler.Start:
 			s.handle(scheduler.Ready{File: a.File, Parts: []scheduler.Part{{Size: fileSize}}})
-		case scheduler.Send:
+		case *scheduler.Send:
 			s.flying = append(s.flying, a.Attempt)
 		case scheduler.Complete:
 			s.done++

@@ -80,8 +80,8 @@ type Guard struct {
 	state map[key]*state
 	waits map[scope]*pause
 	grace time.Duration
-	// issued counts waits that began or grew; inside counts requests that came
-	// inside one although its answer had had the time to arrive.
+	// issued counts waits that began or grew; inside counts requests that were
+	// begun inside one although its answer had had the time to arrive.
 	issued, inside int64
 }
 
@@ -100,9 +100,10 @@ type scope struct {
 
 // A pause is a wait that was answered with last in a scope.
 type pause struct {
-	since, until time.Time
-	premium      bool
-	rule         int // -1: a fault
+	until   time.Time
+	told    time.Time // when the answer left; zero: it has not yet
+	premium bool
+	rule    int // -1: a fault
 }
 
 // state is what one rule has counted for one account at one DC.
@@ -114,7 +115,7 @@ type state struct {
 	penalty time.Duration
 }
 
-// NewGuard returns a guard. Requests that arrive within grace after a
+// NewGuard returns a guard. Requests that are begun within grace after a
 // wait was answered are taken for underway already.
 func NewGuard(rules []Rule, grace time.Duration) *Guard {
 	return &Guard{
@@ -129,6 +130,24 @@ type Verdict struct {
 	Wait    int  // seconds
 	Premium bool // the wait is one that accounts with Premium do not get
 	Done    func()
+
+	guard *Guard
+	began *pause // the wait, if it begins with this
+}
+
+// Later says that the answer leaves only when the function is called which it
+// returns: who has not been told of a wait does not break it.
+func (v Verdict) Later() (told func(at time.Time)) {
+	if v.began == nil {
+		return func(time.Time) {}
+	}
+	set := func(at time.Time) {
+		v.guard.mu.Lock()
+		defer v.guard.mu.Unlock()
+		v.began.told = at
+	}
+	set(time.Time{})
+	return set
 }
 
 // Counts returns how many waits were answered, and how many requests came inside one.
@@ -138,14 +157,19 @@ func (g *Guard) Counts() (issued, inside int64) {
 	return g.issued, g.inside
 }
 
-// Ask judges a request at time now.
+// Ask judges a request that comes at once, at time now.
 func (g *Guard) Ask(account int64, hasPremium bool, dc int, method string, now time.Time) Verdict {
+	return g.AskBegun(account, hasPremium, dc, method, now, now)
+}
+
+// AskBegun judges a request that was begun before it came at time now.
+func (g *Guard) AskBegun(account int64, hasPremium bool, dc int, method string, begun, now time.Time) Verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sc := scope{account, dc, method}
 	if w := g.waits[sc]; w != nil {
 		if now.Before(w.until) {
-			return g.repeatLocked(sc, w, now)
+			return g.repeatLocked(sc, w, begun, now)
 		}
 		delete(g.waits, sc)
 	}
@@ -185,14 +209,15 @@ func (g *Guard) Close(account int64, dc int, method string, wait time.Duration, 
 
 func (g *Guard) closeLocked(sc scope, wait time.Duration, premium bool, rule int, now time.Time) Verdict {
 	seconds := max(1, int(math.Ceil(wait.Seconds()-1e-6)))
-	g.waits[sc] = &pause{since: now, until: now.Add(time.Duration(seconds) * time.Second), premium: premium, rule: rule}
+	w := &pause{told: now, until: now.Add(time.Duration(seconds) * time.Second), premium: premium, rule: rule}
+	g.waits[sc] = w
 	g.issued++
-	return Verdict{Wait: seconds, Premium: premium, Done: func() {}}
+	return Verdict{Wait: seconds, Premium: premium, Done: func() {}, guard: g, began: w}
 }
 
 // repeatLocked answers a request inside a wait.
-func (g *Guard) repeatLocked(sc scope, w *pause, now time.Time) Verdict {
-	early := now.Sub(w.since) > g.grace
+func (g *Guard) repeatLocked(sc scope, w *pause, begun, now time.Time) Verdict {
+	early := !w.told.IsZero() && begun.Sub(w.told) > g.grace
 	if early {
 		g.inside++
 	}

@@ -44,11 +44,20 @@ type Call struct {
 	conn       *serverConn // for the faults that break connections
 }
 
+// Begun is when the client has begun the query, in server time as the client
+// knows it: that is in its msg_id.
+func (c *Call) Begun() time.Time {
+	return time.Unix(c.MsgID>>32, (c.MsgID&0xffffffff)*int64(time.Second)>>32)
+}
+
 // An Error is what a Handler answers instead of a result: rpc_error.
 // See core.telegram.org/api/errors.
 type Error struct {
 	Code    int    // 420
 	Message string // "FLOOD_WAIT_30"
+	// Written, if not nil, is called when it was written to the client. It must
+	// not call into the session.
+	Written func()
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("rpc error %d %s", e.Code, e.Message) }

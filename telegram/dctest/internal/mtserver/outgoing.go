@@ -33,6 +33,7 @@ type outMsg struct {
 	pushed  bool   // an update
 	solo    bool   // travels alone
 	charged int64  // bytes held of Session.room
+	written func() // is called when it was written; nil: nothing is
 
 	due     time.Time // not to be written before
 	queued  bool      // in Session.queue
@@ -235,6 +236,10 @@ func (s *Session) written(c *serverConn, b *batch, err error) {
 	defer s.mu.Unlock()
 	for _, m := range b.msgs {
 		m.writing, m.sent = false, true
+		if m.written != nil {
+			m.written()
+			m.written = nil
+		}
 		s.creditLocked(m)
 		switch {
 		case m.gone || !m.content():

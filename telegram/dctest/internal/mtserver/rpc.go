@@ -91,6 +91,9 @@ func (s *Session) answer(ctx context.Context, c *Call, result tl.Object, err err
 	}
 	m := &outMsg{answers: c.msg, point: c.point()}
 	m.solo = s.dc.cfg.Faults.aloneAnswers()
+	if told := (*Error)(nil); errors.As(err, &told) {
+		m.written = told.Written
+	}
 	mem := s.encodeAnswer(c, result, err)
 	m.size = len(mem)
 	if s.room.Acquire(ctx, int64(min(m.size, maxUnwritten))) != nil {

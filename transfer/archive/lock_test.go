@@ -1,0 +1,190 @@
+package archive
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// holdVariable names the folder in which a process of its own is to hold an archive.
+const holdVariable = "HAUL_TEST_HOLD"
+
+// mustBeBusy checks that nobody gets the archive below dir.
+func mustBeBusy(t *testing.T, dir string) {
+	t.Helper()
+	a, err := Open(dir, testPeer)
+	var busy *BusyError
+	if !errors.As(err, &busy) || busy.Dir != filepath.Join(dir, "chat") {
+		t.Errorf("Open: %v; want a BusyError of %s", err, filepath.Join(dir, "chat"))
+	}
+	if err == nil {
+		_ = a.Close()
+	}
+}
+
+// Two that write to an archive would spoil its lists: the second one is told,
+// and has touched nothing. Those who read may, and find no file that is not
+// the archive's.
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	a := openTest(t, dir)
+	// What the first one is writing has no end yet.
+	if _, err := a.manifest.WriteString(`{"half`); err != nil {
+		t.Fatal(err)
+	}
+	mustBeBusy(t, dir)
+	if b, err := os.ReadFile(filepath.Join(dir, "chat", ManifestName)); string(b) != `{"half` {
+		t.Errorf("the second one has changed the manifest: %q, %v", b, err)
+	}
+	found, err := Verify(t.Context(), dir, VerifyOptions{})
+	if err != nil || found.FilesExtra != 0 {
+		t.Errorf("Verify while it is locked: %+v, %v", found, err)
+	}
+	if _, err := NewRepairs([]Wrong{{Dir: filepath.Join(dir, "chat")}}, nil); !errors.As(err, new(*BusyError)) {
+		t.Errorf("repairs while it is locked: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := openTest(t, dir).Close(); err != nil {
+		t.Error(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	want := []string{filepath.Join(dir, "chat", ManifestName), filepath.Join(dir, "chat", MessagesName)}
+	if !slices.Equal(names, want) {
+		t.Errorf("in the folder are %v, %v", names, err)
+	}
+}
+
+// A repair keeps others out of the archive, also of one that a line of another
+// archive refers to.
+func TestLockedByRepair(t *testing.T) {
+	dir := t.TempDir()
+	if err := openTest(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []Wrong{
+		{Dir: filepath.Join(dir, "chat"), Entry: Entry{Path: "sub/1_a"}},
+		{Dir: dir, Entry: Entry{Path: "chat/1_a", Reference: true}},
+	} {
+		r, err := NewRepairs([]Wrong{w, w}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustBeBusy(t, dir)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := openTest(t, dir).Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A list with damage is replaced by another file; whoever opened the old one
+// meanwhile does not get in by its lock.
+func TestLockedWhileReplaced(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "chat", ManifestName)
+	a := openTest(t, dir)
+	for range 2 {
+		if _, err := a.manifest.WriteString("damage\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		old, err := os.OpenFile(list, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a = openTest(t, dir); len(a.SetAside()) != 1 {
+			t.Errorf("set aside: %v", a.SetAside())
+		}
+		mustBeBusy(t, dir)
+		if mine, err := lockNamed(a.root, old); mine || err != nil {
+			t.Errorf("the manifest of before is taken for that of now: %v, %v", mine, err)
+		}
+		if err := old.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// However opening, replacing and closing fall together, one has it.
+func TestLockedByOne(t *testing.T) {
+	dir := t.TempDir()
+	var holders, rounds atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for rounds.Load() < 40 {
+				a, err := Open(dir, testPeer)
+				if errors.As(err, new(*BusyError)) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d have it", n)
+				}
+				rounds.Add(1)
+				_, err = a.manifest.WriteString("damage\n")
+				holders.Add(-1)
+				if err = errors.Join(err, a.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The lock ends with the process, even one that is killed.
+func TestLockEndsWithProcess(t *testing.T) {
+	if dir := os.Getenv(holdVariable); dir != "" {
+		if _, err := Open(dir, testPeer); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = os.Stdout.WriteString("held\n")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLockEndsWithProcess$")
+	cmd.Env = append(os.Environ(), holdVariable+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // held until the process is gone
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "held\n" {
+		t.Errorf("the other process says %q, %v", line, err)
+	}
+	mustBeBusy(t, dir)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	if err := openTest(t, dir).Close(); err != nil {
+		t.Error(err)
+	}
+}

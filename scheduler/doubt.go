@@ -93,7 +93,7 @@ func (g *governor) isOdd(s span) (odd bool) {
 // suspect begins to doubt the present rate.
 func (g *governor) suspect(brief bool) {
 	g.low, g.doubt = g.rate(), doubt{brief: brief, skip: brief}
-	g.phase, g.pace = doubting, 0
+	g.phase, g.pace, g.hunch = doubting, 0, false
 }
 
 // compare takes in a refusal while there is doubt. at is the speed at which

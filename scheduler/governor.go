@@ -72,6 +72,9 @@ type governor struct {
 	strikes  int       // refusals of a rate that was being held, one soon after the other
 	windowed bool      // the server counts in windows
 	streak   int       // trials in a row that have gone well
+	// hunch says that the search began after so few requests that they tell
+	// next to nothing of the limit, and that it has met no refusal since.
+	hunch bool
 
 	lessons int     // refusals that have been blamed on a rate
 	odd     int     // those among them that no rate explains
@@ -140,6 +143,7 @@ const (
 	finestStep   = 0.004
 	capTrial     = 10 * time.Second
 	mostMore     = 0.5   // share by which a pace is raised at most
+	hunchMore    = 1     // share by which one is raised that began with a hunch
 	growth       = 1.5   // of a pace that has survived, while no bound is near
 	caution      = 0.995 // share of a measured rate that is used
 	closeEnough  = 1.03  // high / low at which the search ends
@@ -255,6 +259,8 @@ func (g *governor) survived(m mark) bool {
 		return false
 	case elapsed+g.aged >= maxTrial, g.phase == probing && g.step > firstStep && elapsed+g.aged >= maxTrial/12:
 		return true
+	case g.hunch:
+		return true
 	case g.phase == probing:
 		return elapsed >= 8*minTrial && n*(1-g.low/g.pace) > 1.5*g.savings
 	default:
@@ -288,6 +294,12 @@ func (g *governor) search(m mark) {
 	more := growth * math.Exp2(float64(g.streak)) / m.at.Sub(g.trial.at).Seconds()
 	g.streak++
 	next := g.low * (1 + min(more, mostMore))
+	if g.hunch {
+		next = g.low * (1 + hunchMore)
+		if next >= g.high {
+			g.high = 0 // so little is no bound
+		}
+	}
 	if g.high > 0 {
 		if g.high < closeEnough*g.low {
 			g.settle(g.low)
@@ -351,6 +363,9 @@ func (g *governor) blameRate(m mark, s span) {
 	}
 	firm := max(g.firm(m.at), g.earned(s))
 	g.lessons++
+	if g.hunch {
+		g.hunch, g.low = false, 0 // its trials were too short to prove anything
+	}
 	if g.isOdd(s) {
 		g.odd++
 	}
@@ -397,6 +412,7 @@ func (g *governor) begin(at float64, s span) {
 	g.refusals, g.spans, g.strikes, g.windowed, g.savings = nil, nil, 0, false, max(s.n, 1)
 	g.phase, g.low, g.high, g.hold = searching, 0, at, firstHold
 	g.pace = min(caution*max(s.rate(), 1/s.seconds), 0.9*at)
+	g.hunch = s.n < enoughToTell
 }
 
 // ease lowers a rate that was held and yet refused: it was a little too high,

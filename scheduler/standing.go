@@ -17,6 +17,7 @@ type Standing struct {
 	Held    time.Duration `json:"held,omitempty"`    // ns that the present trial has taken
 	Lessons int           `json:"lessons,omitempty"` // refusals that were blamed on a rate
 	Odd     int           `json:"odd,omitempty"`     // those that no rate explains
+	Hunch   bool          `json:"hunch,omitempty"`   // too few requests had been let through to tell anything
 
 	// What was let through since the last wait: the next refusal may come in a
 	// later run.
@@ -65,7 +66,7 @@ func (g *governor) standing(last mark) Standing {
 	d := g.doubt
 	s := Standing{
 		Phase: phaseNames[g.phase], Low: g.low, High: g.high, Savings: g.savings, Step: g.step, Base: g.base,
-		Hold: g.hold, Held: g.aged, Lessons: g.lessons, Odd: g.odd, Sure: g.sure,
+		Hold: g.hold, Held: g.aged, Lessons: g.lessons, Odd: g.odd, Hunch: g.hunch, Sure: g.sure,
 		Passed: g.carry.n, Active: g.carry.active, Seconds: g.carry.seconds, Pause: g.pause,
 		Doubt: Doubt{d.n, d.squares, d.seconds, d.spans, d.brief, d.skip},
 	}
@@ -106,7 +107,7 @@ func (g *governor) resume(now time.Time, l Learned, age time.Duration) {
 	s := l.Standing
 	g.low, g.high, g.savings, g.step, g.base = s.Low, s.High, s.Savings, s.Step, s.Base
 	g.hold, g.aged, g.lessons, g.odd = max(s.Hold, firstHold), max(s.Held, 0)+age, s.Lessons, s.Odd
-	g.recalled, g.idle, g.sure = true, now, s.Sure
+	g.recalled, g.idle, g.sure, g.hunch = true, now, s.Sure, s.Hunch
 	if g.lessons > 0 {
 		g.pause = s.Pause + age.Seconds()
 	}

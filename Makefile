@@ -49,21 +49,22 @@ $(BIN)/golangci-lint: tools/go.mod tools/go.sum
 generate: ## Go types and the schema table, from the pinned schema
 	cd tl/internal/gen && $(GO) run .
 
-generate-asm: ## the assembly of AES-IGE and SHA-256
+generate-asm: ## the assembly of AES-IGE, SHA-256 and AES-CTR
 	cd mtproto/internal/ige/_asm && $(GO) run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg ige
 	cd mtproto/internal/ige/_asm && $(GO) run ./arm64 -out ../kernels_arm64.s
+	cd mtproto/internal/ige/_asm && $(GO) run ./ctr -out ../../ctr/kernels_amd64.s -stubs ../../ctr/kernels_amd64.go -pkg ctr
 
-GENERATED := tl mtproto/internal/ige
+GENERATED := tl mtproto/internal/ige mtproto/internal/ctr
 
 generate-check: ## fails if the committed output is not what the generators write
 	find tl -name '*_gen.go' -delete
-	rm -f mtproto/internal/ige/kernels_*
+	rm -f mtproto/internal/ige/kernels_* mtproto/internal/ctr/kernels_*
 	$(MAKE) generate generate-asm
 	git diff --exit-code -- $(GENERATED)
 	@test -z "$$(git ls-files --others --exclude-standard $(GENERATED))" || { git ls-files --others --exclude-standard $(GENERATED); echo "generated files that are not committed"; exit 1; }
 
 test-purego: ## the cryptography without assembly, as CPUs run it that we have no assembly for
-	$(GO) test -race -shuffle=on -tags purego ./mtproto/crypto ./mtproto/internal/ige
+	$(GO) test -race -shuffle=on -tags purego ./mtproto/crypto ./mtproto/internal/ige ./mtproto/internal/ctr
 
 # An emulator of Linux programs for arm64, with a CPU that has the cryptographic extension.
 QEMU_ARM64 ?= qemu-aarch64 -cpu max

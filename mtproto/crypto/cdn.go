@@ -2,7 +2,6 @@ package crypto
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 )
@@ -14,13 +13,8 @@ func CDNCrypt(key, iv []byte, offset int64, data []byte) error {
 	if len(iv) != aes.BlockSize || len(key) != 32 || offset < 0 || offset%aes.BlockSize != 0 {
 		return errors.New("crypto: bad key, iv or offset of a CDN file")
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return err
-	}
-	var counter [aes.BlockSize]byte
-	copy(counter[:], iv)
+	counter := [aes.BlockSize]byte(iv)
 	binary.BigEndian.PutUint32(counter[12:], uint32(offset/aes.BlockSize))
-	cipher.NewCTR(block, counter[:]).XORKeyStream(data, data)
+	NewCTR([32]byte(key), counter).XORKeyStream(data, data)
 	return nil
 }

@@ -2,13 +2,14 @@ package transport
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/tghaul/haul/mtproto/internal/ctr"
 )
 
 // obfuscatedHeader is the length of what a client sends first.
@@ -26,24 +27,21 @@ func (c *Conn) obfuscate(secret []byte) error {
 			break
 		}
 	}
-	return c.obfuscateWith(&header, secret)
+	c.obfuscateWith(&header, secret)
+	return nil
 }
 
 // obfuscateWith uses a given header, whose framing and DC it fills in.
-func (c *Conn) obfuscateWith(header *[obfuscatedHeader]byte, secret []byte) error {
+func (c *Conn) obfuscateWith(header *[obfuscatedHeader]byte, secret []byte) {
 	t := tag[c.framing]
 	copy(header[56:60], []byte{t, t, t, t})
 	binary.LittleEndian.PutUint16(header[60:], uint16(c.dc))
-	encrypt, decrypt, err := headerStreams(header[:], secret)
-	if err != nil {
-		return err
-	}
+	encrypt, decrypt := headerStreams(header[:], secret)
 	sent := slices.Clone(header[:])
 	encrypt.XORKeyStream(sent, sent)
 	copy(sent[:56], header[:56])
 	c.encrypt, c.pending = encrypt, sent
 	c.in = cipher.StreamReader{S: decrypt, R: c.in}
-	return nil
 }
 
 // headerAllowed says whether a random header cannot be taken for another protocol.
@@ -59,35 +57,23 @@ func headerAllowed(h []byte) bool {
 }
 
 // headerStreams derives the streams of a header: client to server, and back.
-func headerStreams(header, secret []byte) (up, down cipher.Stream, err error) {
+func headerStreams(header, secret []byte) (up, down cipher.Stream) {
 	reversed := slices.Clone(header)
 	slices.Reverse(reversed)
-	if up, err = headerStream(header, secret); err != nil {
-		return nil, nil, err
-	}
-	down, err = headerStream(reversed, secret)
-	return up, down, err
+	return headerStream(header, secret), headerStream(reversed, secret)
 }
 
-func headerStream(header, secret []byte) (cipher.Stream, error) {
-	key := header[8:40]
+func headerStream(header, secret []byte) cipher.Stream {
+	key := [32]byte(header[8:40])
 	if secret != nil {
-		sum := sha256.Sum256(append(slices.Clone(key), secret...))
-		key = sum[:]
+		key = sha256.Sum256(append(key[:], secret...))
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewCTR(block, header[40:56]), nil
+	return ctr.New(key, [16]byte(header[40:56]))
 }
 
 // acceptObfuscated keys the server's end by what the client sent first.
 func (c *Conn) acceptObfuscated(header, secret []byte) error {
-	up, down, err := headerStreams(header, secret)
-	if err != nil {
-		return err
-	}
+	up, down := headerStreams(header, secret)
 	plain := slices.Clone(header)
 	up.XORKeyStream(plain, plain)
 	found := false

@@ -5,13 +5,14 @@ package content
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/tghaul/haul/mtproto/crypto"
 )
 
 // A Kind says what a file is.
@@ -132,13 +133,9 @@ func (f *File) fill(p []byte, off int64) {
 
 // noise is the key stream of AES-CTR, whose counter is the place in the file.
 func (f *File) noise(p []byte, off int64) {
-	block, err := aes.NewCipher(f.key[:])
-	if err != nil {
-		panic("content: " + err.Error())
-	}
 	var iv [aes.BlockSize]byte
 	binary.BigEndian.PutUint64(iv[8:], uint64(off/aes.BlockSize))
-	stream := cipher.NewCTR(block, iv[:])
+	stream := crypto.NewCTR(f.key, iv)
 	var skip [aes.BlockSize]byte
 	stream.XORKeyStream(skip[:off%aes.BlockSize], skip[:off%aes.BlockSize])
 	clear(p)

@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/tghaul/haul/mtproto/internal/ige/_asm/keys"
 )
 
 // A direction of AES: the instructions of a round and of the last one.
@@ -102,7 +104,7 @@ func aesKernels() {
 	}
 }
 
-// expandKeys is FIPS 197, 5.2 for keys of 256 bits, and 5.3.5 for the
+// expandKeys is the round keys of encryption, and FIPS 197, 5.3.5 for the
 // equivalent inverse cipher, which AESDEC computes.
 func expandKeys() {
 	for _, k := range []struct {
@@ -123,29 +125,7 @@ func expandKeys() {
 		begin(k.name, "func(keys *[240]byte, key *[32]byte)", k.doc)
 		Load(Param("keys"), RDI)
 		Load(Param("key"), RSI)
-		MOVOU(Mem{Base: RSI}, X0)
-		MOVOU(Mem{Base: RSI, Disp: aesBlock}, X1)
-		k.put(0, X0)
-		k.put(1, X1)
-		// next makes of a key the one two after it, from the one between.
-		next := func(key, between VecPhysical, rcon, word uint8) {
-			AESKEYGENASSIST(U8(rcon), between, X2)
-			PSHUFD(U8(word), X2, X2)
-			MOVO(key, X3)
-			for range 3 {
-				PSLLO(U8(4), X3)
-				PXOR(X3, key)
-			}
-			PXOR(X2, key)
-		}
-		for i := 2; i <= rounds; i += 2 {
-			next(X0, X1, 1<<(i/2-1), 0xff)
-			k.put(i, X0)
-			if i < rounds {
-				next(X1, X0, 0, 0xaa)
-				k.put(i+1, X1)
-			}
-		}
+		keys.Expand(RSI, k.put)
 		RET()
 	}
 }

@@ -37,7 +37,7 @@ func (p *fetched) store() error {
 	if p.d.found != nil {
 		return p.d.compare(p.n, p.data)
 	}
-	if err := p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli)); err != nil {
+	if err := p.d.put(p.n, p.data); err != nil {
 		return err
 	}
 	if p.resp == nil {
@@ -49,7 +49,7 @@ func (p *fetched) store() error {
 }
 
 // put writes a part and has it marked. data is not kept, and still to be hashed.
-func (d *download) put(n int, data []byte, crc uint32) error {
+func (d *download) put(n int, data []byte) error {
 	d.run.commits.admit(int64(len(data)))
 	err := d.sink.writeAt(data, d.offset(n))
 	if isFull(err) {
@@ -59,6 +59,8 @@ func (d *download) put(n int, data []byte, crc uint32) error {
 		d.run.commits.withdraw(int64(len(data)))
 		return err
 	}
+	// Not before: writing has brought the bytes back into the cache of the CPU.
+	crc := crc32.Checksum(data, castagnoli)
 	d.run.commits.mark(d.sink, int64(len(data)), d, partMark{n, crc})
 	return nil
 }

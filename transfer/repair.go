@@ -114,7 +114,7 @@ func (d *download) salvage(ctx context.Context, damaged io.ReaderAt, sums map[in
 			missing = append(missing, p)
 			continue
 		}
-		if err := d.put(p.N, b, crc); err != nil {
+		if err := d.put(p.N, b); err != nil {
 			return err
 		}
 		d.hash.offer(p.N, b)

@@ -24,6 +24,7 @@ const partMicros = 20
 type growth struct {
 	files            int
 	schedule, record float64 // µs a part
+	scattered        float64 // the same of the checkpoint, each part of another file
 	start, rss, cpu  float64 // s until the first file is done; MiB; CPU-ms a file
 	done             int     // files, when the run was over or interrupted
 }
@@ -33,7 +34,7 @@ type growth struct {
 func growing(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 	most := f.Int("files", 100_000, "the greatest number of files; the others are powers of ten below it")
 	limit := f.Duration("limit", 10*time.Second, "interrupt each run after this time")
-	parts := f.Int("parts", 20_000, "parts moved through the scheduler, and a tenth of them through the checkpoint")
+	parts := f.Int("parts", 20_000, "parts moved through the scheduler, and half as many through the checkpoint")
 	docs := f.String("docs", "docs", "folder of the documentation, whose picture is made anew; \"\": none")
 	return func(r *rig.Rig, report *rig.Report) error {
 		if err := cold(r, report); err != nil {
@@ -50,6 +51,7 @@ func growing(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 			report.AtMost(name+"scheduler and checkpoint a part", g.schedule+g.record, partMicros, "µs")
 			report.Value(name+"scheduler a part", g.schedule, "µs")
 			report.Value(name+"checkpoint a part", g.record, "µs")
+			report.Value(name+"checkpoint a part, each of another file", g.scattered, "µs")
 			report.Value(name+"until the first file is done", g.start*1000, "ms")
 			report.Value(name+"rss", g.rss, "MiB")
 			report.Value(name+"cpu a file", g.cpu, "ms")
@@ -69,11 +71,15 @@ func growTo(r *rig.Rig, n, parts int, limit time.Duration) (g growth, err error)
 	if err != nil {
 		return g, err
 	}
-	record, err := grow.Checkpoint(n, max(1, parts/10), rig.CPU)
+	record, err := grow.Checkpoint(n, max(1, parts/2), rig.CPU)
 	if err != nil {
 		return g, err
 	}
-	g.schedule, g.record = micros(schedule), micros(record)
+	scattered, err := grow.Scattered(n, max(1, parts/2), rig.CPU)
+	if err != nil {
+		return g, err
+	}
+	g.schedule, g.record, g.scattered = micros(schedule), micros(record), micros(scattered)
 	return g, g.run(r, limit)
 }
 
@@ -152,10 +158,10 @@ func cold(r *rig.Rig, report *rig.Report) error {
 // growTable is Markdown.
 func growTable(rows []growth) string {
 	var b strings.Builder
-	b.WriteString("| files | scheduler, µs a part | checkpoint, CPU-µs a part | first file done, ms | RSS, MiB | CPU-ms a file | done when it ended |\n")
-	b.WriteString("| --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| files | scheduler, µs a part | checkpoint, CPU-µs a part | both | parts scattered | first file done, ms | RSS, MiB | CPU-ms a file | done when it ended |\n")
+	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, g := range rows {
-		fmt.Fprintf(&b, "| %d | %.2f | %.2f | %.0f | %.0f | %.2f | %d |\n", g.files, g.schedule, g.record, g.start*1000, g.rss, g.cpu, g.done)
+		fmt.Fprintf(&b, "| %d | %.1f | %.1f | %.1f | %.1f | %.0f | %.0f | %.2f | %d |\n", g.files, g.schedule, g.record, g.schedule+g.record, g.scattered, g.start*1000, g.rss, g.cpu, g.done)
 	}
 	return b.String()
 }

@@ -103,7 +103,6 @@ func (p *profiling) tell(what string, s *profile.Summary, perGiB float64) {
 		}
 	}
 	p.report.Value(what+": all", perGiB, "s/GiB")
-	p.report.Value(what+": all, without the hash of the file", perGiB*(1-s.Shares[profile.FileHash]), "s/GiB")
 	p.report.AtMost(what+": beyond crypto, hash and system calls", beyond*100, 10, "%")
 	most := slices.SortedFunc(maps.Keys(s.Rest), func(a, b string) int {
 		if s.Rest[a] > s.Rest[b] {

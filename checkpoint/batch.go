@@ -13,12 +13,19 @@ type Batch struct {
 	ops []op
 }
 
-// op is one change. Exactly one of the fields besides kind and the keys is
-// used, as kind says.
+// op is one change. Besides the kind it has what kind says. Most are marks,
+// which have no record, so that they are short.
 type op struct {
-	kind     opKind
-	key      Key
-	upload   UploadKey
+	kind   opKind
+	key    Key
+	upload UploadKey
+	part   int
+	crc    uint32
+	*record
+}
+
+// record is what is recorded. It is never changed.
+type record struct {
 	download Download
 	done     Done
 	up       Upload
@@ -27,8 +34,6 @@ type op struct {
 	job      Job
 	sent     Sent
 	forward  Forward
-	part     int
-	crc      uint32
 }
 
 type opKind uint8
@@ -54,7 +59,9 @@ const (
 
 // Begin records that a download is under way. Parts marked for the key
 // before are forgotten.
-func (b *Batch) Begin(k Key, d Download) { b.add(op{kind: opBegin, key: k, download: d}) }
+func (b *Batch) Begin(k Key, d Download) {
+	b.add(op{kind: opBegin, key: k, record: &record{download: d}})
+}
 
 // Mark records that a part is on disk, with its CRC-32C. Its bytes must be
 // synced already.
@@ -68,13 +75,15 @@ func (b *Batch) Unmark(k Key, part int) { b.add(op{kind: opUnmark, key: k, part:
 // Finish replaces the record of an unfinished download by that of a finished
 // one. Its marks stay, as the file's checksums, if d.PartSize is that of the
 // unfinished download.
-func (b *Batch) Finish(k Key, d Done) { b.add(op{kind: opDone, key: k, done: d}) }
+func (b *Batch) Finish(k Key, d Done) { b.add(op{kind: opDone, key: k, record: &record{done: d}}) }
 
 // Forget removes everything known of a download.
 func (b *Batch) Forget(k Key) { b.add(op{kind: opForget, key: k}) }
 
 // PutUpload records an upload. Its marked parts stay as they are.
-func (b *Batch) PutUpload(k UploadKey, u Upload) { b.add(op{kind: opUpload, upload: k, up: u}) }
+func (b *Batch) PutUpload(k UploadKey, u Upload) {
+	b.add(op{kind: opUpload, upload: k, record: &record{up: u}})
+}
 
 // Sent records that the server has confirmed a part.
 func (b *Batch) Sent(k UploadKey, part int) { b.add(op{kind: opSent, upload: k, part: part}) }
@@ -86,11 +95,11 @@ func (b *Batch) Unsent(k UploadKey, part int) { b.add(op{kind: opUnsent, upload:
 func (b *Batch) ForgetUpload(k UploadKey) { b.add(op{kind: opForgetUpload, upload: k}) }
 
 // PutWait records a flood wait.
-func (b *Batch) PutWait(w Wait) { b.add(op{kind: opWait, wait: w}) }
+func (b *Batch) PutWait(w Wait) { b.add(op{kind: opWait, record: &record{wait: w}}) }
 
 // PutLimit records what has been learned of a limit, in place of what was
 // recorded of it before.
-func (b *Batch) PutLimit(l Limit) { b.add(op{kind: opLimit, limit: l}) }
+func (b *Batch) PutLimit(l Limit) { b.add(op{kind: opLimit, record: &record{limit: l}}) }
 
 // Len is how many changes the batch has.
 func (b *Batch) Len() int { return len(b.ops) }

@@ -24,27 +24,46 @@ func (s *Store) Commit(b *Batch) error {
 	if s.db == nil {
 		return ErrClosed
 	}
-	w := writer{db: s.db, txn: s.db.NewTransaction(true), parts: make(map[string]int), pages: make(map[string]*page)}
-	defer func() { w.txn.Discard() }()
-	for i := range b.ops {
-		if err := w.apply(&b.ops[i]); err != nil {
-			return fmt.Errorf("checkpoint: commit: %w", err)
-		}
-	}
-	if err := w.commit(); err != nil {
+	w := &s.writer
+	w.txn = s.db.NewTransaction(true)
+	err := w.commit(b.ops)
+	w.txn.Discard()
+	w.txn = nil
+	if err != nil {
+		*w = newWriter(s.db) // what it knows is not what is recorded
 		return fmt.Errorf("checkpoint: commit: %w", err)
 	}
 	return nil
 }
 
-// A writer applies changes to a transaction. Pages are changed in memory and
-// written at the end, once each.
+// A writer applies changes to transactions. Pages are changed in memory and
+// written at the end, once each. What it knows of parts and pages is what the
+// store has, with the changes of the present transaction.
 type writer struct {
 	db    *badger.DB
 	txn   *badger.Txn
-	parts map[string]int // by key of a header: how many parts it has, 0 if there is none
-	pages map[string]*page
-	order []string // keys of pages, in order of first use
+	parts recent[int] // by key of a header: how many parts it has, noHeader if there is none
+	pages recent[*page]
+	dirty []dirtyPage // in order of first use
+	buf   []byte      // that the pages are encoded in
+}
+
+// A dirtyPage has been changed, and is to be written unless the file of the
+// page was forgotten meanwhile.
+type dirtyPage struct {
+	key []byte
+	*page
+}
+
+const (
+	// The files of a run that are open at once have a page each, or two.
+	recentPages = 1 << 10 // of a KiB at most
+	recentParts = 1 << 12
+	keptBuffer  = 1 << 18 // greatest buffer that is kept for the next commit
+)
+
+func newWriter(db *badger.DB) writer {
+	return writer{db: db, parts: newRecent[int](recentParts), pages: newRecent[*page](recentPages)}
 }
 
 func (w *writer) apply(o *op) error {
@@ -92,7 +111,7 @@ func (w *writer) begin(head []byte, size int64, partSize int, record any) error 
 	if err != nil {
 		return err
 	}
-	w.parts[string(head)] = n
+	w.parts.put(head, n)
 	return w.putJSON(head, record)
 }
 
@@ -101,15 +120,18 @@ func (w *writer) begin(head []byte, size int64, partSize int, record any) error 
 func (w *writer) finish(o *op, head, pages []byte) error {
 	done := o.key.bytes(prefixDone)
 	n, err := w.count(head)
-	if keep, bad := partCount(o.done.Size, o.done.PartSize); err != nil || bad != nil || keep != n {
-		o.done.PartSize = 0
+	n = max(n, 0)
+	record := o.done
+	if keep, bad := partCount(record.Size, record.PartSize); err != nil || bad != nil || keep != n {
+		record.PartSize = 0
 		if err := errors.Join(w.forget(head, pages), w.forget(done, pages)); err != nil {
 			return err
 		}
 		n = 0
 	}
-	w.parts[string(head)], w.parts[string(done)] = 0, n
-	return errors.Join(w.delete(head), w.putJSON(done, o.done))
+	w.parts.put(head, noHeader)
+	w.parts.put(done, n)
+	return errors.Join(w.delete(head), w.putJSON(done, record))
 }
 
 // partCount is how many parts a file has; at most maxParts are believed.
@@ -122,12 +144,15 @@ func partCount(size int64, partSize int) (int, error) {
 
 const maxParts = 1 << 24
 
-// count is the number of parts that a header says.
+// noHeader is the number of parts of a file without a header.
+const noHeader = -1
+
+// count is the number of parts that a header says, or noHeader.
 func (w *writer) count(head []byte) (int, error) {
-	if n, ok := w.parts[string(head)]; ok {
+	if n, ok := w.parts.get(head); ok {
 		return n, nil
 	}
-	n := 0
+	n := noHeader
 	err := getJSON(w.txn, head, func(h *header) (err error) {
 		n, err = h.parts()
 		return err
@@ -135,24 +160,30 @@ func (w *writer) count(head []byte) (int, error) {
 	if err != nil && !errors.Is(err, errNone) {
 		return 0, err
 	}
-	w.parts[string(head)] = n
+	w.parts.put(head, n)
 	return n, nil
 }
 
-// forget removes a header and the pages of its parts.
+// forget removes a header and the pages of its parts, if there is one.
 func (w *writer) forget(head, pages []byte) error {
 	n, err := w.count(head)
-	if err != nil {
+	switch {
+	case err != nil:
 		n = 0 // a damaged header: its pages are lost, and harmless
+	case n == noHeader:
+		return nil
 	}
 	for i := range pageCount(n) {
 		key := pageKey(pages, i)
-		delete(w.pages, string(key))
+		if p, ok := w.pages.get(key); ok {
+			p.dirty = false
+			w.pages.drop(key)
+		}
 		if err := w.delete(key); err != nil {
 			return err
 		}
 	}
-	w.parts[string(head)] = 0
+	w.parts.put(head, noHeader)
 	return w.delete(head)
 }
 
@@ -162,11 +193,16 @@ func (w *writer) mark(head, pages []byte, part int, crc uint32, set bool) error 
 		return err
 	}
 	if part < 0 || part >= n {
-		return fmt.Errorf("%w: part %d of %d", ErrRecord, part, n)
+		return fmt.Errorf("%w: part %d of %d", ErrRecord, part, max(n, 0))
 	}
-	p, err := w.page(pageKey(pages, part/pageParts))
+	key := pageKey(pages, part/pageParts)
+	p, err := w.page(key)
 	if err != nil {
 		return err
+	}
+	if !p.dirty {
+		p.dirty = true
+		w.dirty = append(w.dirty, dirtyPage{key, p})
 	}
 	if set {
 		p.mark(part%pageParts, crc)
@@ -178,7 +214,7 @@ func (w *writer) mark(head, pages []byte, part int, crc uint32, set bool) error 
 
 // page is the page under the key, to be changed.
 func (w *writer) page(key []byte) (*page, error) {
-	if p := w.pages[string(key)]; p != nil {
+	if p, ok := w.pages.get(key); ok {
 		return p, nil
 	}
 	p := new(page)
@@ -192,8 +228,7 @@ func (w *writer) page(key []byte) (*page, error) {
 			return nil, err
 		}
 	}
-	w.pages[string(key)] = p
-	w.order = append(w.order, string(key))
+	w.pages.put(key, p)
 	return p, nil
 }
 
@@ -227,15 +262,33 @@ func (w *writer) retryTooBig(f func() error) error {
 	return f()
 }
 
-func (w *writer) commit() error {
-	for _, key := range w.order {
-		p := w.pages[key]
-		if p == nil {
-			continue // dropped
-		}
-		if err := w.set([]byte(key), p.encode()); err != nil {
+// commit applies the changes and commits them.
+func (w *writer) commit(ops []op) error {
+	for i := range ops {
+		if err := w.apply(&ops[i]); err != nil {
 			return err
 		}
 	}
-	return w.txn.Commit()
+	for _, p := range w.dirty {
+		if !p.dirty {
+			continue // forgotten
+		}
+		p.dirty = false
+		at := len(w.buf)
+		w.buf = p.appendTo(w.buf)
+		if err := w.set(p.key, w.buf[at:len(w.buf):len(w.buf)]); err != nil {
+			return err
+		}
+	}
+	if err := w.txn.Commit(); err != nil {
+		return err
+	}
+	// Badger has copied keys and values by now.
+	w.dirty, w.buf = w.dirty[:0], w.buf[:0]
+	if cap(w.buf) > keptBuffer {
+		w.dirty, w.buf = nil, nil
+	}
+	w.parts.age()
+	w.pages.age()
+	return nil
 }

@@ -41,7 +41,7 @@ func forwardKey(job string, n int) []byte {
 
 // PutForward records how far a job is with the n-th of its chats, from 0.
 func (b *Batch) PutForward(job string, n int, f Forward) {
-	b.add(op{kind: opForward, job: Job{ID: job}, part: n, forward: f.clone()})
+	b.add(op{kind: opForward, part: n, record: &record{job: Job{ID: job}, forward: f.clone()}})
 }
 
 // Forward is how far a job is with the n-th of its chats; false if it has not

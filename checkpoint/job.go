@@ -53,20 +53,22 @@ type Sent struct {
 }
 
 // PutJob records a job, in place of what was recorded of it before.
-func (b *Batch) PutJob(j Job) { b.add(op{kind: opJob, job: j.clone()}) }
+func (b *Batch) PutJob(j Job) { b.add(op{kind: opJob, record: &record{job: j.clone()}}) }
 
 // ForgetJob removes everything known of a job.
-func (b *Batch) ForgetJob(id string) { b.add(op{kind: opForgetJob, job: Job{ID: id}}) }
+func (b *Batch) ForgetJob(id string) { b.add(op{kind: opForgetJob, record: &record{job: Job{ID: id}}}) }
 
 // ForgetSent removes what is known of the files that a job has sent, and of the
 // messages that it has forwarded.
-func (b *Batch) ForgetSent(id string) { b.add(op{kind: opForgetSent, job: Job{ID: id}}) }
+func (b *Batch) ForgetSent(id string) {
+	b.add(op{kind: opForgetSent, record: &record{job: Job{ID: id}}})
+}
 
 // FinishUpload removes everything known of an upload, whose message is sent.
 // If it belongs to a job, that is not "", it is recorded there. What the chat
 // has got is recorded too, beyond the job, see Store.SentContent.
 func (b *Batch) FinishUpload(k UploadKey, job string, s Sent) {
-	b.add(op{kind: opFinishUpload, upload: k, job: Job{ID: job}, sent: s})
+	b.add(op{kind: opFinishUpload, upload: k, record: &record{job: Job{ID: job}, sent: s}})
 }
 
 func jobKey(id string) []byte { return append([]byte{prefixJob}, id...) }

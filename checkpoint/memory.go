@@ -103,14 +103,15 @@ func (m *Memory) applyLocked(o *op) error {
 func (m *Memory) finishLocked(o *op) {
 	d := m.downloads[o.key]
 	n, _ := partCount(d.Size, d.PartSize) // 0 of none
-	if keep, err := partCount(o.done.Size, o.done.PartSize); err != nil || keep != n {
-		o.done.PartSize = 0
+	done := o.done
+	if keep, err := partCount(done.Size, done.PartSize); err != nil || keep != n {
+		done.PartSize = 0
 		delete(m.checksums, o.key)
 	} else {
 		m.checksums[o.key] = d.Parts
 	}
 	delete(m.downloads, o.key)
-	m.done[o.key] = o.done
+	m.done[o.key] = done
 }
 
 func (m *Memory) applyUploadLocked(o *op) error {

@@ -204,8 +204,9 @@ func limitKey(l Limit) []byte {
 // for each bit up to the last that is set, so that small files have small
 // records. Marks of uploads have CRC 0.
 type page struct {
-	bits [pageParts / 8]byte
-	crcs [pageParts]uint32
+	bits  [pageParts / 8]byte
+	crcs  [pageParts]uint32
+	dirty bool // changed since it was written
 }
 
 const pageLen = pageParts/8 + 4*pageParts
@@ -222,8 +223,8 @@ func (p *page) unmark(i int) {
 
 func (p *page) marked(i int) bool { return p.bits[i/8]&(1<<(i%8)) != 0 }
 
-func (p *page) encode() []byte {
-	b := append(make([]byte, 0, pageLen), p.bits[:]...)
+func (p *page) appendTo(b []byte) []byte {
+	b = append(b, p.bits[:]...)
 	last := pageParts - 1
 	for last >= 0 && !p.marked(last) {
 		last--

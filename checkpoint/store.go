@@ -66,8 +66,9 @@ type Store struct {
 	aside  string // where a damaged database was set aside
 	damage error  // what was wrong with it
 
-	mu sync.RWMutex // held for writing by Close and Commit
-	db *badger.DB   // nil once closed
+	mu     sync.RWMutex // held for writing by Close and Commit
+	db     *badger.DB   // nil once closed
+	writer writer       // Commit's
 }
 
 // Open opens the store in the folder dir, and makes it if there is none, or if
@@ -123,7 +124,7 @@ func (s *Store) open() error {
 	if err := writeFormat(s.dir); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.db = db
+	s.db, s.writer = db, newWriter(db)
 	return nil
 }
 

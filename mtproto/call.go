@@ -14,9 +14,12 @@ import (
 // complaint: after it something is wrong that repeating does not mend.
 const maxTries = 8
 
-// A call is a query on its way. Its fields belong to the session's lock.
+// A call is a query on its way. Its fields belong to the session's lock. Once it
+// is finished the session knows nothing of it any more, and invoke may use it
+// for another query; one that was given up is never used again.
 type call struct {
-	body   []byte // the query, encoded, without wrappers
+	body   []byte     // the query, encoded, without wrappers
+	enc    tl.Encoder // memory of body
 	method string
 	// payload, if it has a length, follows the body.
 	payload Payload
@@ -42,8 +45,52 @@ type outcome struct {
 }
 
 // finish delivers an outcome. Only the caller that removed the call from the
-// table may do it.
+// table may do it, and it does nothing with the call after that.
 func (c *call) finish(o outcome) { c.done <- o }
+
+// Up to so many calls are kept for other queries, and up to so many bytes of each.
+const (
+	maxSpare      = 64
+	maxSpareBytes = 4 << 10
+)
+
+// newCall is a call of a query, wrapped and encoded.
+func (s *Session) newCall(query tl.Object) *call {
+	c := s.takeSpare()
+	if c == nil {
+		c = &call{done: make(chan outcome, 1)}
+	}
+	s.opts.Wrap(query).Encode(&c.enc)
+	c.body, c.method = c.enc.Bytes(), query.TypeName()
+	return c
+}
+
+// takeSpare is a finished call that was kept, empty; or nil.
+func (s *Session) takeSpare() *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.spare)
+	if n == 0 {
+		return nil
+	}
+	c := s.spare[n-1]
+	s.spare = s.spare[:n-1]
+	return c
+}
+
+// keep has a finished call used again.
+func (s *Session) keep(c *call) {
+	if c.enc.Len() > maxSpareBytes {
+		return
+	}
+	c.enc.Reset()
+	*c = call{enc: c.enc, done: c.done}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, c)
+	}
+}
 
 // An Invoker calls functions of the API. *Session is one.
 type Invoker interface {
@@ -71,7 +118,7 @@ func Call[R any](ctx context.Context, inv Invoker, query tl.Method[R]) (R, error
 // first, the server is told to drop the answer and ctx's error is returned. An
 // *RPCError is what the server answered instead of a result.
 func (s *Session) Invoke(ctx context.Context, query tl.Object) (*Response, error) {
-	return s.invoke(ctx, &call{body: tl.Marshal(s.opts.Wrap(query)), method: query.TypeName(), done: make(chan outcome, 1)})
+	return s.invoke(ctx, s.newCall(query))
 }
 
 func (s *Session) invoke(ctx context.Context, c *call) (*Response, error) {
@@ -83,6 +130,7 @@ func (s *Session) invoke(ctx context.Context, c *call) (*Response, error) {
 	}
 	select {
 	case o := <-c.done:
+		s.keep(c)
 		return o.response, o.err
 	case <-ctx.Done():
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tghaul/haul/tl"
 	"github.com/tghaul/haul/tl/mt"
@@ -24,21 +25,21 @@ type message struct {
 	body  []byte // aliases the frame, unless gzip was undone
 }
 
-// unpack takes a container apart, or returns m alone. Containers do not nest,
-// a message inside is older than its container, and all of it is there or
-// nothing: else the packet is refused as a whole.
+// unpack takes a container apart, or m alone, and appends what it finds to
+// inner. Containers do not nest, a message inside is older than its container,
+// and all of it is there or nothing: else the packet is refused as a whole.
 // See core.telegram.org/mtproto/service_messages#containers.
-func unpack(m message) ([]message, error) {
+func unpack(inner []message, m message) ([]message, error) {
 	d := tl.NewDecoder(m.body)
 	if d.PeekID() != containerID {
-		return []message{m}, nil
+		return append(inner, m), nil
 	}
 	d.ID()
 	n := d.Count(16)
 	if n > maxMessages {
 		return nil, violated("container of %d messages", n)
 	}
-	inner := make([]message, 0, n)
+	inner = slices.Grow(inner, n)
 	for range n {
 		im := message{id: d.Long(), seqNo: d.Int()}
 		im.body = d.Take(int(d.Int()))

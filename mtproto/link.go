@@ -70,7 +70,7 @@ func (c *liveConn) Write(b []byte) (int, error) {
 }
 
 // WriteBuffers writes pieces as if they were one.
-func (c *liveConn) WriteBuffers(pieces net.Buffers) error {
+func (c *liveConn) WriteBuffers(pieces *net.Buffers) error {
 	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Session) write(ctx context.Context, link *transport.Conn, key *crypto.A
 	defer acks.Stop()
 	pings := time.NewTicker(s.opts.PingInterval)
 	defer pings.Stop()
-	p := packer{seal: newRequest[crypto.Sealing]()}
+	p := packer{seal: s.opts.Sealer.Encloser()}
 	flush := false
 	for {
 		if err := s.writeAll(&p, link, key, flush); err != nil {
@@ -270,7 +270,7 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 		if err := s.fill(p); err != nil {
 			return err
 		}
-		packet, err := s.opts.Sealer.seal(p.seal, crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
+		packet, _, err := p.seal.Seal(crypto.Sealing{Key: key, Buf: p.buf, N: n, Rand: s.opts.Rand})
 		if err != nil {
 			return err
 		}
@@ -284,26 +284,31 @@ func (s *Session) writeAll(p *packer, link *transport.Conn, key *crypto.AuthKey,
 
 // read takes frames apart until the connection ends or one breaks a rule.
 func (s *Session) read(link *transport.Conn, key *crypto.AuthKey) error {
-	open := newRequest[crypto.Packet]()
+	r := receiver{Session: s, key: key, open: s.opts.Sealer.Opener()}
+	var f *frame
+	alloc := func(n int) []byte {
+		f = s.frames.get(n)
+		return f.mem
+	}
 	for {
-		var f *frame
-		packet, err := link.ReadFrame(func(n int) []byte {
-			f = s.frames.get(n)
-			return f.mem
-		})
+		f = nil
+		packet, err := link.ReadFrame(alloc)
 		if err == nil {
 			s.counts.bytesIn.Add(int64(len(packet)))
-			err = s.receive(packet, f, key, open)
+			err = r.receive(packet, f)
 		}
 		if f != nil {
 			f.release()
 		}
-		var status *transport.Error
-		var ack *transport.QuickAck
-		switch {
-		case err == nil, errors.As(err, &ack), errors.As(err, &status) && status.Code == 0:
-		default:
+		if err != nil && !harmless(err) {
 			return fmt.Errorf("read: %w", err)
 		}
 	}
+}
+
+// harmless reports whether the connection stays good in spite of an error of a read.
+func harmless(err error) bool {
+	var status *transport.Error
+	var ack *transport.QuickAck
+	return errors.As(err, &ack) || errors.As(err, &status) && status.Code == 0
 }

@@ -75,7 +75,7 @@ type Options struct {
 	Routes *Routes
 	// Sealer encrypts and decrypts, for all sessions that share it; nil: the
 	// session's own.
-	Sealer  *Sealer
+	Sealer  *crypto.Sealer
 	Dial    DialFunc     // a net.Dialer if nil
 	Proxy   *proxy.Proxy // nil: none
 	Framing transport.Framing
@@ -165,7 +165,7 @@ func (o *Options) setDefaults() {
 		o.Routes = new(Routes)
 	}
 	if o.Sealer == nil {
-		o.Sealer = NewSealer()
+		o.Sealer = crypto.NewSealer(crypto.FromClient, crypto.Patience)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

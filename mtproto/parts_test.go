@@ -256,11 +256,11 @@ func container(count int32, inner ...message) []byte {
 func TestUnpack(t *testing.T) {
 	pong := tl.Marshal(&mt.Pong{})
 	good := []message{{id: 5, body: pong}, {id: 9, seqNo: 1, body: pong}}
-	got, err := unpack(message{id: 13, body: container(2, good...)})
+	got, err := unpack(nil, message{id: 13, body: container(2, good...)})
 	if err != nil || len(got) != 2 || got[1].id != 9 || got[1].seqNo != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if got, err := unpack(message{id: 13, body: container(0)}); err != nil || len(got) != 0 {
+	if got, err := unpack(nil, message{id: 13, body: container(0)}); err != nil || len(got) != 0 {
 		t.Errorf("empty container: got %v, %v", got, err)
 	}
 	for name, body := range map[string][]byte{
@@ -273,7 +273,7 @@ func TestUnpack(t *testing.T) {
 		"one too many":             container(1, good...),
 		"odd length":               container(1, message{id: 5, body: []byte{1, 2, 3}}),
 	} {
-		if got, err := unpack(message{id: 13, body: body}); !errors.Is(err, ErrSecurity) {
+		if got, err := unpack(nil, message{id: 13, body: body}); !errors.Is(err, ErrSecurity) {
 			t.Errorf("%s: got %v, %v, want %v", name, got, err, ErrSecurity)
 		}
 	}
@@ -320,7 +320,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(container(1, message{id: 5, body: tl.Marshal(&mt.Pong{})}))
 	f.Add(tl.Marshal(&mt.GzipPacked{PackedData: []byte{0x1f, 0x8b}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		inner, err := unpack(message{id: 1 << 40, body: b})
+		inner, err := unpack(nil, message{id: 1 << 40, body: b})
 		if err != nil {
 			return
 		}

@@ -23,9 +23,26 @@ import (
 // maxBadSalts in a row mean that salts are not the trouble: the session is renewed.
 const maxBadSalts = 5
 
-// receive handles one packet, which aliases f. open is the reader's own.
-func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey, open *request[crypto.Packet]) error {
-	plaintext, err := s.opts.Sealer.open(open, key, packet)
+// A receiver handles the packets of one connection, one after the other.
+type receiver struct {
+	*Session
+	key  *crypto.AuthKey
+	open *crypto.Opener
+	// Memory for each packet.
+	inner []message
+	dec   tl.Decoder
+
+	// Of the packet at hand.
+	frame      *frame
+	now        time.Time
+	updates    []tl.Raw
+	keyChanged bool
+	first      bool // it is the first on its connection
+}
+
+// receive handles one packet, which aliases f.
+func (r *receiver) receive(packet []byte, f *frame) error {
+	plaintext, err := r.open.Open(r.key, packet)
 	if err != nil {
 		return violated("%w", err)
 	}
@@ -33,33 +50,25 @@ func (s *Session) receive(packet []byte, f *frame, key *crypto.AuthKey, open *re
 	if err != nil {
 		return violated("%w", err)
 	}
-	now := time.Now()
-	r := receiver{Session: s, frame: f, now: now}
-	s.mu.Lock()
+	r.frame, r.now, r.updates, r.keyChanged, r.first = f, time.Now(), nil, false, false
+	var state KeyState
+	r.mu.Lock()
 	err = r.packetLocked(h, body)
-	state := s.keyStateLocked()
-	s.mu.Unlock()
+	if r.keyChanged {
+		state = r.keyStateLocked()
+	}
+	r.mu.Unlock()
 	// What follows may call back: not under the lock.
 	for _, u := range r.updates {
-		s.opts.OnUpdate(u)
+		r.opts.OnUpdate(u)
 	}
-	if r.keyChanged && state.Key != nil {
-		s.opts.OnKey(state)
+	if state.Key != nil {
+		r.opts.OnKey(state)
 	}
 	if r.first {
-		s.opts.OnEndpoint(r.active)
+		r.opts.OnEndpoint(r.active)
 	}
 	return err
-}
-
-// A receiver handles one packet.
-type receiver struct {
-	*Session
-	frame      *frame
-	now        time.Time
-	updates    []tl.Raw
-	keyChanged bool
-	first      bool // it is the first on its connection
 }
 
 func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
@@ -80,10 +89,11 @@ func (r *receiver) packetLocked(h crypto.Header, body []byte) error {
 		return violated("message older than all that are remembered")
 	case fresh:
 	}
-	inner, err := unpack(m)
+	inner, err := unpack(r.inner[:0], m)
 	if err != nil {
 		return err
 	}
+	r.inner = inner
 	r.clock.observe(r.now, m.id)
 	r.unknown = 0
 	r.first = r.answeredLocked()
@@ -130,7 +140,8 @@ func (r *receiver) acknowledge(m message) {
 
 // dispatch handles one message. Its error ends the connection.
 func (r *receiver) dispatch(m message) error {
-	d := tl.NewDecoder(m.body)
+	d := &r.dec
+	d.Reset(m.body)
 	switch id := d.PeekID(); id {
 	case mt.RpcResultID:
 		return r.result(d)
@@ -174,8 +185,8 @@ func (r *receiver) result(d *tl.Decoder) error {
 	}
 	r.badSalt = 0
 	o := r.outcome(c, d.Rest())
-	var e *RPCError
-	if errors.As(o.err, &e) && e.isNotInited() && c.tries < maxTries {
+	e := refusal(o.err)
+	if e != nil && e.isNotInited() && c.tries < maxTries {
 		r.inited = false
 		r.again(c)
 		return nil
@@ -192,6 +203,16 @@ func (r *receiver) result(d *tl.Decoder) error {
 		r.signal()
 	}
 	return nil
+}
+
+// refusal is the *RPCError that err is, or nil.
+func refusal(err error) *RPCError {
+	if err == nil {
+		return nil
+	}
+	var e *RPCError
+	errors.As(err, &e)
+	return e
 }
 
 // outcome reads an answer. What is wrong with it concerns its call alone.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,13 +47,15 @@ func (s *Session) askStateLocked(ids []int64) {
 	s.signal()
 }
 
-// A packer builds packets in a buffer that it reuses.
+// A packer builds the packets of one connection, in memory that it reuses.
 type packer struct {
-	buf   []byte
-	enc   *tl.Encoder
+	buf   []byte // what enc has made
+	enc   tl.Encoder
 	items []item
+	calls []*call
+	ack   mt.MsgsAck
 	gap   gap
-	seal  *request[crypto.Sealing]
+	seal  *crypto.Encloser
 }
 
 // An item is one message of a packet under construction.
@@ -64,7 +67,7 @@ type item struct {
 }
 
 // pack puts what is due into p.buf at crypto.PacketHeader: header and body, n
-// bytes, with room for sealing. If p.gap has a call, its payload is not in it yet. n is 0 if nothing is due. flush sends
+// bytes, with room for sealing. What p.gap stands for is not in it yet. n is 0 if nothing is due. flush sends
 // acknowledgements that would otherwise wait for company.
 func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) {
 	s.mu.Lock()
@@ -73,7 +76,8 @@ func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) 
 	if len(p.items) == 0 {
 		return 0, nil
 	}
-	p.enc, p.gap = tl.NewEncoder(p.buf[:0]), gap{}
+	p.gap = gap{}
+	p.enc.Reset()
 	p.enc.Raw(make([]byte, crypto.PacketHeader+crypto.HeaderSize))
 	header := crypto.Header{Salt: s.saltLocked(now), SessionID: s.id}
 	if len(p.items) == 1 {
@@ -95,32 +99,33 @@ func (s *Session) pack(p *packer, now time.Time, flush bool) (n int, err error) 
 
 // pickLocked chooses the messages of the next packet.
 func (s *Session) pickLocked(p *packer, flush bool) {
-	p.items = p.items[:0]
-	var calls []*call
+	clear(p.items) // a call that is over may be another by now
+	p.items, p.calls = p.items[:0], p.calls[:0]
 	if s.leaving.IsZero() && (s.bind == nil || s.bind.msgID == 0) {
-		calls = s.pickCallsLocked()
+		p.calls = s.pickCallsLocked(p.calls)
 	}
 	for _, m := range s.service {
 		p.items = append(p.items, item{object: tl.Raw(m.body), sent: m.sent})
 	}
 	s.service = nil
-	if len(s.acks) > 0 && (flush || len(s.acks) >= ackBatch || len(p.items) > 0 || len(calls) > 0) {
-		ids := s.acks[:min(len(s.acks), maxIDs)]
-		s.acks = s.acks[len(ids):]
-		p.items = append(p.items, item{object: &mt.MsgsAck{MsgIDs: ids}})
+	if len(s.acks) > 0 && (flush || len(s.acks) >= ackBatch || len(p.items) > 0 || len(p.calls) > 0) {
+		n := min(len(s.acks), maxIDs)
+		p.ack.MsgIDs = append(p.ack.MsgIDs[:0], s.acks[:n]...)
+		s.acks = slices.Delete(s.acks, 0, n)
+		p.items = append(p.items, item{object: &p.ack})
 	}
-	for _, c := range calls {
+	for _, c := range p.calls {
 		p.items = append(p.items, item{content: true, call: c})
 	}
+	clear(p.calls)
 }
 
-// pickCallsLocked takes calls off the queue: several small ones, or one big
-// one, or one with a payload. While a temporary key is not bound, only its binding may go.
-func (s *Session) pickCallsLocked() []*call {
-	var picked []*call
+// pickCallsLocked takes calls off the queue and appends them to picked: several
+// small ones, or one big one, or one with a payload. While a temporary key is
+// not bound, only its binding may go.
+func (s *Session) pickCallsLocked(picked []*call) []*call {
 	size := 0
-	for len(s.queue) > 0 && len(picked) < groupQueries {
-		c := s.queue[0]
+	for _, c := range s.queue[:min(len(s.queue), groupQueries)] {
 		if s.bind != nil && c != s.bind {
 			break
 		}
@@ -128,11 +133,11 @@ func (s *Session) pickCallsLocked() []*call {
 			break
 		}
 		picked = append(picked, c)
-		s.queue = s.queue[1:]
 		if c.payload.Len > 0 { // the packet ends with it
 			break
 		}
 	}
+	s.queue = slices.Delete(s.queue, 0, len(picked))
 	return picked
 }
 
@@ -175,7 +180,7 @@ func (s *Session) encodeLocked(p *packer, it *item, now time.Time) (msgID int64,
 		it.sent(msgID)
 	}
 	if it.call == nil {
-		it.object.Encode(p.enc)
+		it.object.Encode(&p.enc)
 		return msgID, seqNo, nil
 	}
 	c := it.call
@@ -185,18 +190,26 @@ func (s *Session) encodeLocked(p *packer, it *item, now time.Time) (msgID int64,
 		}
 		p.enc.Raw(c.body)
 	} else {
-		s.wrapLocked(c).Encode(p.enc)
+		s.encodeCallLocked(&p.enc, c)
 	}
+	c.msgID, c.container, c.sentAt, c.acked = msgID, 0, now, false
 	if c.payload.Len > 0 {
 		p.leaveGap(c)
 	}
-	c.msgID, c.container, c.sentAt, c.acked = msgID, 0, now, false
 	s.calls[msgID] = c
 	return msgID, seqNo, nil
 }
 
-// wrapLocked puts the wrappers around a query that the session's state asks for.
-func (s *Session) wrapLocked(c *call) tl.Object {
+// encodeCallLocked appends a query, with the wrappers around it that the
+// session's state asks for.
+func (s *Session) encodeCallLocked(e *tl.Encoder, c *call) {
+	if s.inited && !compressible(c) {
+		if s.opts.NoUpdates {
+			e.ID(api.InvokeWithoutUpdatesRequestID)
+		}
+		e.Raw(c.body)
+		return
+	}
 	var q tl.Object = tl.Raw(c.body)
 	if s.opts.NoUpdates {
 		q = &api.InvokeWithoutUpdatesRequest{Query: q}
@@ -204,10 +217,10 @@ func (s *Session) wrapLocked(c *call) tl.Object {
 	if !s.inited {
 		q = s.opts.Init(q)
 	}
-	if packed := compress(q, c); packed != nil {
-		return packed
+	if compressible(c) {
+		q = compress(q)
 	}
-	return q
+	q.Encode(e)
 }
 
 // Queries between these sizes are tried to be compressed; file parts never are.
@@ -216,18 +229,20 @@ const (
 	gzipMax = 256 << 10
 )
 
-// compress packs a query if that saves a tenth, else returns nil.
-func compress(q tl.Object, c *call) tl.Object {
-	if c.payload.Len > 0 || len(c.body) < gzipMin || len(c.body) > gzipMax || strings.HasPrefix(c.method, "upload.save") {
-		return nil
-	}
+// compressible reports whether it is worth trying to compress a query.
+func compressible(c *call) bool {
+	return c.payload.Len == 0 && len(c.body) >= gzipMin && len(c.body) <= gzipMax && !strings.HasPrefix(c.method, "upload.save")
+}
+
+// compress packs a query if that saves a tenth, else it returns it as it is.
+func compress(q tl.Object) tl.Object {
 	plain := tl.Marshal(q)
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
 	_, _ = z.Write(plain) // a Buffer takes everything
 	_ = z.Close()
 	if out.Len()*10 >= len(plain)*9 {
-		return nil
+		return q
 	}
 	return &mt.GzipPacked{PackedData: out.Bytes()}
 }

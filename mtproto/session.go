@@ -54,6 +54,7 @@ type Session struct {
 	salts   []FutureSalt
 	calls   map[int64]*call   // sent and unanswered, by msg_id
 	queue   []*call           // to be sent, in order
+	spare   []*call           // finished, for other queries
 	bind    *call             // auth.bindTempAuthKey, which goes before everything
 	acks    []int64           // to be acknowledged
 	service []serviceMsg      // service messages to be sent

@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+// byDeadline is the order in which attempts become overdue.
+type byDeadline struct{}
+
+func (byDeadline) before(a, b *attempt) bool {
+	if d := a.deadline.Compare(b.deadline); d != 0 {
+		return d < 0
+	}
+	return a.id < b.id
+}
+
+func (byDeadline) moved(a *attempt, at int) { a.at = at }
+
 // An attempt is one request for one part.
 type attempt struct {
 	id       AttemptID
@@ -15,6 +27,7 @@ type attempt struct {
 	epoch    uint64 // of the file, at sending
 	sent     time.Time
 	deadline time.Time
+	at       int // in Core.deadlines; -1: not there
 	// overdue attempts have missed their deadline: the part is asked for
 	// again, and they take nothing of windows and budget any more.
 	overdue bool
@@ -24,28 +37,55 @@ type attempt struct {
 	level int
 	above [2]uint32
 	flow  flow
+
+	// What the caller is told of it.
+	send   Send
+	accept Accept
+}
+
+// newAttempt is an attempt of which nothing is set.
+func (c *Core) newAttempt() *attempt {
+	n := len(c.spare)
+	if n == 0 {
+		return new(attempt)
+	}
+	a := c.spare[n-1]
+	c.spare = c.spare[:n-1]
+	return a
+}
+
+// reuse takes an attempt for other requests. Only those are that were written:
+// nothing refers to them then.
+func (c *Core) reuse(a *attempt) {
+	*a = attempt{}
+	c.spare = append(c.spare, a)
 }
 
 // send gives a part to a connection.
 func (c *Core) send(p *part, conn int) {
 	f := p.file
 	g, pl := c.gate(f.route.Scope()), c.pool(f.route.Pool())
-	a := &attempt{
+	a := c.newAttempt()
+	*a = attempt{
 		id: c.nextAttempt, part: p, route: f.route, conn: conn, epoch: f.epoch,
 		sent: c.now, deadline: c.now.Add(pl.deadline(c.cfg, p.overdue)),
 	}
 	c.nextAttempt++
 	c.flying = append(c.flying, a)
-	reissue := p.flying > 0
-	p.flying++
+	c.deadlines.push(a)
+	reissue := p.flying[0] != nil
+	if reissue {
+		p.flying[1] = a
+	} else {
+		p.flying[0] = a
+	}
 	p.lastConn = conn
 	g.sent(a)
 	pl.sent(a)
 	c.limits.spend(c.now, f.route.Use, p.Size)
 	c.held += p.Size
-	c.out = append(c.out, Send{
-		Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue,
-	})
+	a.send = Send{Attempt: a.id, File: f.id, Part: p.Part, Route: f.route, Conn: conn, Reissue: reissue}
+	c.out = append(c.out, &a.send)
 }
 
 // take removes an attempt from those in flight and returns its bytes to the
@@ -59,9 +99,21 @@ func (c *Core) take(id AttemptID) *attempt {
 	}
 	a := c.flying[i]
 	c.flying = slices.Delete(c.flying, i, i+1)
-	a.part.flying--
-	c.leaveWindows(a)
+	c.land(a)
 	return a
+}
+
+// land parts an attempt from all but flying.
+func (c *Core) land(a *attempt) {
+	if p := a.part; p.flying[0] == a {
+		p.flying = [2]*attempt{p.flying[1], nil}
+	} else {
+		p.flying[1] = nil
+	}
+	if a.at >= 0 {
+		c.deadlines.remove(a.at)
+	}
+	c.leaveWindows(a)
 }
 
 // leaveWindows returns an attempt's bytes to its gate and connection, unless
@@ -81,15 +133,22 @@ func (c *Core) unhold(a *attempt) {
 	}
 }
 
-// cancelWhere cancels the attempts in flight for which cond holds.
+// cancel cancels an attempt that is in flight.
+func (c *Core) cancel(a *attempt) {
+	c.take(a.id)
+	c.unhold(a)
+	c.out = append(c.out, Cancel{Attempt: a.id})
+}
+
+// cancelWhere cancels the attempts in flight for which cond holds. It looks
+// at all: connections and files are lost rarely.
 func (c *Core) cancelWhere(cond func(*attempt) bool) []*part {
 	var parts []*part
 	c.flying = slices.DeleteFunc(c.flying, func(a *attempt) bool {
 		if !cond(a) {
 			return false
 		}
-		a.part.flying--
-		c.leaveWindows(a)
+		c.land(a)
 		c.unhold(a)
 		parts = append(parts, a.part)
 		c.out = append(c.out, Cancel{Attempt: a.id})
@@ -113,16 +172,12 @@ func (c *Core) answered(e Answered) {
 	p.accepted = true
 	p.file.moves, p.file.stale = 0, 0
 	c.writing[a.id] = a
-	c.out = append(c.out, Accept(e))
+	a.accept = Accept(e)
+	c.out = append(c.out, &a.accept)
 	c.unqueue(p) // a stalled part may wait for its second sending
-	c.cancelWhere(func(o *attempt) bool { return o.part == p })
-}
-
-// unqueue takes a part out of the pending and delayed ones.
-func (c *Core) unqueue(p *part) {
-	is := func(q *part) bool { return q == p }
-	p.file.pending = slices.DeleteFunc(p.file.pending, is)
-	p.file.delayed = slices.DeleteFunc(p.file.delayed, is)
+	for p.flying[0] != nil {
+		c.cancel(p.flying[0])
+	}
 }
 
 func (c *Core) written(e Written) {
@@ -134,9 +189,10 @@ func (c *Core) written(e Written) {
 	c.unhold(a)
 	f := a.part.file
 	f.left--
-	if c.files[f.id] == f {
+	if f.state != gone {
 		c.completeIfDone(f)
 	}
+	c.reuse(a)
 }
 
 func (c *Core) failed(e Failed) {
@@ -174,7 +230,7 @@ func (c *Core) failed(e Failed) {
 				c.giveUp(p, why.Err, ErrMoves)
 				return
 			}
-			f.route = why.Route
+			c.become(f, f.state, why.Route)
 			f.epoch++
 		}
 	case Stale:
@@ -183,7 +239,7 @@ func (c *Core) failed(e Failed) {
 				c.giveUp(p, why.Err, ErrStale)
 				return
 			}
-			f.state = paused
+			c.become(f, paused, f.route)
 			c.out = append(c.out, Refresh{File: f.id})
 		}
 	case Again:
@@ -194,41 +250,43 @@ func (c *Core) failed(e Failed) {
 // retry puts a part back to be sent after a pause, unless another attempt is
 // expected to bring it. One that is overdue is not.
 func (c *Core) retry(p *part, pause time.Duration) {
-	if p.accepted || slices.ContainsFunc(c.flying, func(a *attempt) bool { return a.part == p && !a.overdue }) {
+	if p.accepted || slices.ContainsFunc(p.flying[:], func(a *attempt) bool { return a != nil && !a.overdue }) {
 		return
 	}
 	c.unqueue(p)
 	if pause <= 0 {
-		p.file.requeue(p)
+		c.requeue(p)
 		return
 	}
 	p.notBefore = c.now.Add(pause)
-	p.file.delayed = append(p.file.delayed, p)
+	c.delay(p)
 }
 
 // overdue looks after attempts that have missed their deadline: the part is
 // queued again while the attempt may still win. With two attempts stalled the
 // older one is cancelled.
 func (c *Core) overdue() {
-	for i := 0; i < len(c.flying); {
-		a := c.flying[i]
-		if a.overdue || a.deadline.After(c.now) {
-			i++
-			continue
+	var late []*attempt
+	for len(c.deadlines) > 0 && !c.deadlines[0].deadline.After(c.now) {
+		late = append(late, c.deadlines.pop())
+	}
+	slices.SortFunc(late, func(a, b *attempt) int { return cmp.Compare(a.id, b.id) })
+	for _, a := range late {
+		p := a.part
+		if !slices.Contains(p.flying[:], a) {
+			continue // cancelled on account of one before it
 		}
 		c.leaveWindows(a)
 		c.unhold(a)
 		a.overdue = true
-		p := a.part
 		p.overdue++
-		if p.flying > 1 {
-			first := c.flying[slices.IndexFunc(c.flying, func(o *attempt) bool { return o.part == p })]
-			c.cancelWhere(func(o *attempt) bool { return o == first })
+		if p.flying[1] != nil {
+			c.cancel(p.flying[0])
 		}
-		if !slices.Contains(p.file.pending, p) {
-			p.file.requeue(p)
+		if p.place != pending {
+			c.unqueue(p)
+			c.requeue(p)
 		}
 		c.connStalled(c.pool(a.route.Pool()), a.conn)
-		i = 0 // attempts may have gone
 	}
 }

@@ -30,7 +30,7 @@ func TestClockIsSet(t *testing.T) {
 		route := Route{DC: 2, Use: Download, Method: "getFile"}
 		sends := func(at time.Duration, e Event) (n int) {
 			for _, a := range c.Handle(jumped(start.Add(at), d), e) {
-				if _, ok := a.(Send); ok {
+				if _, ok := a.(*Send); ok {
 					n++
 				}
 			}

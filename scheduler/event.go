@@ -2,7 +2,9 @@ package scheduler
 
 import "time"
 
-// An Event is something that happened: one of the types below.
+// An Event is something that happened: one of the types below. Answered and
+// Written, which come with every part, may also be given by pointer, which is
+// not kept: so a caller need not allocate them.
 type Event interface{ event() }
 
 // Add puts a file into the queue: before those of a lower priority, and behind
@@ -110,7 +112,9 @@ type Failure struct {
 	Err     error         // carried by GiveUp
 }
 
-// An Action is something to do: one of the types below.
+// An Action is something to do: one of the types below. Send and Accept, which
+// come with every part, are pointers to memory of the Core, which is valid until
+// Written is reported of their attempt.
 type Action interface{ action() }
 
 // Start asks to open a file and to answer Ready, or Abort.
@@ -175,8 +179,8 @@ type GiveUp struct {
 }
 
 func (Start) action()      {}
-func (Send) action()       {}
-func (Accept) action()     {}
+func (*Send) action()      {}
+func (*Accept) action()    {}
 func (Drop) action()       {}
 func (Cancel) action()     {}
 func (Refresh) action()    {}

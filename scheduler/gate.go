@@ -45,10 +45,16 @@ func (g *gate) ready(now time.Time) time.Time {
 	return at
 }
 
-// admits reports whether a part may be asked for now.
-func (g *gate) admits(now time.Time, size, window int64) bool {
-	return !g.ready(now).After(now) && g.governors[0].admits(g.requests) && g.governors[1].admits(g.requests) &&
-		(g.inFlight == 0 || g.inFlight+size <= window)
+// room is how large a part may be asked for now; below 0: none.
+func (g *gate) room(now time.Time, window int64) int64 {
+	switch {
+	case g.ready(now).After(now) || !g.governors[0].admits(g.requests) || !g.governors[1].admits(g.requests):
+		return -1
+	case g.inFlight == 0:
+		return noBound
+	default:
+		return window - g.inFlight
+	}
 }
 
 // sent notes a request, and in it what a refusal will have to be judged by.

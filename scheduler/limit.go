@@ -63,6 +63,14 @@ func (l *limits) ready(now time.Time, u Use) time.Time {
 	return at
 }
 
+// room is how large a part they let go now; below 0: none.
+func (l *limits) room(now time.Time, u Use) int64 {
+	if l.ready(now, u).After(now) {
+		return -1
+	}
+	return noBound
+}
+
 func (l *limits) spend(now time.Time, u Use, size int64) {
 	l.requests.spend(now, 1)
 	l.bytes(u).spend(now, float64(size))

@@ -128,9 +128,9 @@ func (w *twin) action(a Action) error {
 			}
 		}
 		f.started = true
-	case Send:
-		return w.send(a)
-	case Accept:
+	case *Send:
+		return w.send(*a)
+	case *Accept:
 		t := w.attempt(a.Attempt)
 		if t == nil {
 			return fmt.Errorf("attempt %d accepted after it was cancelled", a.Attempt)
@@ -209,6 +209,9 @@ func (w *twin) send(s Send) error {
 
 // check looks at the state that the core should be in after an event.
 func (w *twin) check(c *Core) error {
+	if err := checkCounts(c); err != nil {
+		return err
+	}
 	for _, a := range w.attempts {
 		if a.lost && !a.cancelled {
 			return fmt.Errorf("attempt %d is on a connection that was given up", a.Attempt)

@@ -42,6 +42,22 @@ func (c *Core) pool(id Pool) *pool {
 	return p
 }
 
+// room is how large a part some connection has room for; below 0: none.
+func (p *pool) room(now time.Time, most int64) int64 {
+	best := int64(-1)
+	for i := range p.conns[:p.use] {
+		k := &p.conns[i]
+		switch {
+		case k.downUntil.After(now):
+		case k.inFlight == 0:
+			return noBound
+		default:
+			best = max(best, k.window(most)-k.inFlight)
+		}
+	}
+	return best
+}
+
 // pick is the connection with the fewest bytes in flight that has room, the
 // first of equals; -1 if none has. It avoids one connection if it can.
 func (p *pool) pick(now time.Time, size, most int64, avoid int) int {

@@ -1,69 +1,77 @@
 package scheduler
 
-import "slices"
+import "math"
 
-// pump starts files and sends parts as long as anything may go. Each round
-// gives every active file one part at most, so that a giant and a dwarf get
-// the same share.
+// noBound is room for a part of any size.
+const noBound = math.MaxInt64
+
+// pump starts files and sends parts as long as anything may go. The files take
+// turns, in the order in which they started: in each round every one sends one
+// part at most, so that a giant and a dwarf get the same share.
 func (c *Core) pump() {
-	for _, f := range c.active {
-		f.wakeDelayed(c.now)
-	}
+	c.wakeDelayed()
 	for c.startFile() {
 	}
-	for c.round() {
+	for {
+		f := c.turn()
+		if f == nil {
+			break
+		}
+		c.sendNext(f)
 	}
 }
 
-// round offers each active file one part and reports whether any was sent.
-func (c *Core) round() bool {
-	n := len(c.active)
-	sent, first := false, c.cursor
-	for i := range n {
-		at := (first + i) % n
-		if c.sendNext(c.active[at]) {
-			sent = true
-			c.cursor = (at + 1) % n
+// turn is the file whose turn it is, of those whose next part may be sent; nil
+// if there is none. A file whose part has no room loses its turn.
+func (c *Core) turn() *file {
+	for _, t := range c.tracks {
+		c.look(t)
+	}
+	for _, from := range [...]uint64{c.cursor, 0} {
+		var first *file
+		to := uint64(math.MaxUint64)
+		for _, t := range c.tracks {
+			if f := t.ready.next(from, min(t.free, t.conn)); f != nil && f.started < to {
+				first, to = f, f.started
+			}
+		}
+		c.noteFull(from, to)
+		if first != nil {
+			return first
 		}
 	}
-	return sent
+	return nil
 }
 
-// sendNext sends the file's first pending part, if everything allows it.
-func (c *Core) sendNext(f *file) bool {
-	if f.state != running || len(f.pending) == 0 {
-		return false
+// noteFull has the pools know for which a part waits only for room on a
+// connection, of the files that lose their turns: those that started as from,
+// or later, and before to.
+func (c *Core) noteFull(from, to uint64) {
+	for _, t := range c.tracks {
+		if t.ready.root == nil || t.free <= t.conn || t.ready.root.least > t.free {
+			continue
+		}
+		if p := c.pool(t.route.Pool()); !p.crowd.full {
+			p.crowd.full = t.ready.some(from, to, t.conn, t.free)
+		}
 	}
+}
+
+// sendNext sends the file's first pending part, for which there is room. The
+// next turn is that of the file that started after it.
+func (c *Core) sendNext(f *file) {
 	p := f.pending[0]
-	if !c.gate(f.route.Scope()).admits(c.now, p.Size, c.cfg.MaxWindow) || c.limits.ready(c.now, f.route.Use).After(c.now) {
-		return false
-	}
-	if c.held > 0 && c.held+p.Size > c.cfg.Budget {
-		return false
-	}
 	avoid := -1
-	if p.flying > 0 || p.bad > 0 || p.trouble > 0 {
+	if p.flying[0] != nil || p.bad > 0 || p.trouble > 0 {
 		avoid = p.lastConn
 	}
-	pl := c.pool(f.route.Pool())
-	conn := pl.pick(c.now, p.Size, c.cfg.ConnWindow, avoid)
-	if conn < 0 {
-		pl.crowd.full = true
-		return false
-	}
-	f.pending = slices.Delete(f.pending, 0, 1)
+	conn := c.pool(f.route.Pool()).pick(c.now, p.Size, c.cfg.ConnWindow, avoid)
+	c.unqueue(p)
 	c.send(p, conn)
-	return true
-}
-
-// blocked reports whether nothing can be done for files of the route now. A
-// pool that seems dead blocks all but one file, whose parts go on knocking.
-func (c *Core) blocked(r Route) bool {
-	p := c.pool(r.Pool())
-	if !c.gate(r.Scope()).open(c.now) || !p.up(c.now) {
-		return true
+	c.cursor = f.started + 1
+	if f == c.newest {
+		c.cursor = 0 // files that start from now on come after the others
 	}
-	return p.dead() && slices.ContainsFunc(c.active, func(f *file) bool { return f.route.Pool() == p.id })
 }
 
 // startFile starts the first file, by priority and arrival, among those that
@@ -72,8 +80,8 @@ func (c *Core) startFile() bool {
 	var best *file
 	var from *queue
 	for _, q := range c.queues {
-		f := q.head(c)
-		if f == nil || (best != nil && best.before(f)) {
+		f := q.head()
+		if f == nil || best != nil && (byPriority{}).before(best.waiter(), f.waiter()) {
 			continue
 		}
 		if c.blocked(f.route) || !c.slotFree(q.small) {
@@ -84,39 +92,8 @@ func (c *Core) startFile() bool {
 	if best == nil {
 		return false
 	}
-	from.pop()
-	best.state = starting
-	c.active = append(c.active, best)
+	from.files.pop()
+	c.enter(best)
 	c.out = append(c.out, Start{File: best.id})
 	return true
 }
-
-// slotFree reports whether one more file of the lane may start. Files that
-// can do nothing do not count, but never more than maxIdle of them.
-func (c *Core) slotFree(small bool) bool {
-	limit := c.cfg.Transfers
-	if small {
-		limit = c.cfg.SmallTransfers
-	}
-	busy, idle := 0, 0
-	// Most files have the route of the one before them: it is asked once.
-	var route Route
-	blocked, asked := false, false
-	for _, f := range c.active {
-		if f.small == small && f.state == running && (!asked || f.route != route) {
-			route, blocked, asked = f.route, c.blocked(f.route), true
-		}
-		switch {
-		case f.small != small:
-		case f.state == paused || (f.state == running && blocked):
-			idle++
-		default:
-			busy++
-		}
-	}
-	return busy < limit && idle < maxIdle*limit
-}
-
-// maxIdle bounds how many files, as a multiple of the slots, may be open and
-// unable to go on.
-const maxIdle = 16

@@ -197,13 +197,13 @@ func describe(a Action) string {
 	switch a := a.(type) {
 	case Start:
 		return fmt.Sprintf("start file=%d", a.File)
-	case Send:
+	case *Send:
 		s := fmt.Sprintf("send attempt=%d file=%d part=%d dc=%d conn=%d", a.Attempt, a.File, a.Part.N, a.Route.DC, a.Conn)
 		if a.Reissue {
 			s += " reissue"
 		}
 		return s
-	case Accept:
+	case *Accept:
 		return fmt.Sprintf("accept attempt=%d", a.Attempt)
 	case Drop:
 		return fmt.Sprintf("drop attempt=%d", a.Attempt)

@@ -181,18 +181,24 @@ type Core struct {
 	now time.Time // of the last event; never goes back
 
 	files  map[FileID]*file
-	active []*file // started and not complete, in order of start
-	cursor int     // index in active where the next round begins
-	seq    uint64  // order of arrival of the next file
+	seq    uint64 // order of arrival of the next file
+	starts uint64 // files started so far
+	newest *file  // of the active ones, which are started and not over
+	cursor uint64 // the next round begins with the first file that started as this one, or later
+
+	starting, paused lanes // active files in these states
+	delayed          pile[*part, byTime]
 
 	queues []*queue // one for each pool and lane, in order of first use
+	tracks []*track // one for each route, in order of first use
 	pools  []*pool  // in order of first use
 	gates  []*gate  // in order of first use
 	limits limits
 
 	// flying holds every attempt that is not answered, in order of sending.
 	flying      []*attempt
-	writing     map[AttemptID]*attempt // accepted, bytes not written yet
+	deadlines   pile[*attempt, byDeadline] // of flying, those that are not overdue
+	writing     map[AttemptID]*attempt     // accepted, bytes not written yet
 	nextAttempt AttemptID
 
 	// held is the bytes of all attempts that reserve a buffer: sent and not
@@ -200,7 +206,8 @@ type Core struct {
 	// by at most one part, when nothing else is held.
 	held int64
 
-	out []Action // of the event being handled
+	out   []Action   // of the event being handled
+	spare []*attempt // over, for other requests
 }
 
 // New returns a scheduler without files.
@@ -217,11 +224,14 @@ func New(cfg Config) *Core {
 // Handle takes in what happened at the time now and returns what to do, in
 // that order. The slice is the caller's. A time before the one of the last
 // event counts as that one.
-func (c *Core) Handle(now time.Time, e Event) []Action {
+func (c *Core) Handle(now time.Time, e Event) []Action { return c.Append(nil, now, e) }
+
+// Append is Handle, but appends what to do to actions, whose memory is the caller's.
+func (c *Core) Append(actions []Action, now time.Time, e Event) []Action {
 	if now.After(c.now) {
 		c.now = now
 	}
-	c.out = nil
+	c.out = actions
 	switch e := e.(type) {
 	case Add:
 		c.add(e)
@@ -231,8 +241,12 @@ func (c *Core) Handle(now time.Time, e Event) []Action {
 		c.abort(e)
 	case Resume:
 		c.resume(e)
+	case *Answered:
+		c.answered(*e)
 	case Answered:
 		c.answered(e)
+	case *Written:
+		c.written(*e)
 	case Written:
 		c.written(e)
 	case Failed:
@@ -248,7 +262,8 @@ func (c *Core) Handle(now time.Time, e Event) []Action {
 	c.overdue()
 	c.pump()
 	c.adapt()
-	return c.out
+	actions, c.out = c.out, nil
+	return actions
 }
 
 // adapt has each pool look whether it has the right number of connections.
@@ -293,17 +308,21 @@ func (c *Core) Wake() (time.Time, bool) {
 			earlier(p.conns[i].downUntil)
 		}
 	}
-	for _, f := range c.active {
-		for _, p := range f.delayed {
-			earlier(p.notBefore)
-		}
+	if len(c.delayed) > 0 {
+		earlier(c.delayed[0].notBefore)
 	}
-	for _, a := range c.flying {
-		if !a.overdue {
-			earlier(a.deadline)
-		}
+	if len(c.deadlines) > 0 {
+		earlier(c.deadlines[0].deadline)
 	}
 	return at, !at.IsZero()
+}
+
+// room is how large a part the budget lets go.
+func (c *Core) room() int64 {
+	if c.held == 0 {
+		return noBound
+	}
+	return c.cfg.Budget - c.held
 }
 
 // backoff is the pause before the n-th retry, n from 1: doubling, with jitter

@@ -113,10 +113,10 @@ func (w *world) do(a Action) {
 	switch a := a.(type) {
 	case Start:
 		w.later(w.millis(0, 20), Ready{File: a.File, Parts: w.parts[a.File]})
-	case Send:
-		w.serve(a)
-	case Accept:
-		w.later(w.millis(0, 50), Written(a))
+	case *Send:
+		w.serve(*a)
+	case *Accept:
+		w.later(w.millis(0, 50), Written(*a))
 	case Refresh:
 		w.refreshed[a.File] = w.now
 		w.later(w.millis(50, 3000), Resume{File: a.File})
@@ -313,7 +313,7 @@ func TestFairShare(t *testing.T) {
 			parts[i] = Part{N: i, Size: 1 << 20}
 		}
 		for _, a := range c.Handle(epoch, Ready{File: id, Parts: parts}) {
-			if s, ok := a.(Send); ok {
+			if s, ok := a.(*Send); ok {
 				sent = append(sent, s.File)
 				c.Handle(epoch, Failed{Attempt: s.Attempt, Failure: Failure{Kind: Again}})
 			}
@@ -322,7 +322,7 @@ func TestFairShare(t *testing.T) {
 	for range 60 {
 		s := c.flying[0]
 		for _, a := range c.Handle(epoch.Add(time.Second), Answered{Attempt: s.id}) {
-			if s, ok := a.(Send); ok {
+			if s, ok := a.(*Send); ok {
 				sent = append(sent, s.File)
 			}
 		}

@@ -155,7 +155,7 @@ type Client struct {
 	// qr, of size 1, wakes LoginQR: somebody has accepted the code.
 	qr       chan struct{}
 	routes   *mtproto.Routes
-	sealer   *mtproto.Sealer
+	sealer   *crypto.Sealer
 	troubles *troubles
 	// clockTold is set once it was said that the local clock is wrong.
 	clockTold atomic.Bool
@@ -209,7 +209,7 @@ func dial(ctx context.Context, cfg Config, connect func(context.Context, mtproto
 		},
 		keep:   newKeeper(cfg.Session, s, cfg.Log),
 		routes: new(mtproto.Routes),
-		sealer: mtproto.NewSealer(),
+		sealer: crypto.NewSealer(crypto.FromClient, crypto.Patience),
 		qr:     make(chan struct{}, 1), closing: make(chan struct{}), troubles: newTroubles(),
 	}
 	c.floods.restore(s.Waits)
@@ -362,6 +362,10 @@ func (c *Client) initCDN(q tl.Object) tl.Object {
 		},
 	}
 }
+
+// NewHash returns a SHA-256 of a file, computed beside the packets of the
+// sessions as far as that is possible.
+func (c *Client) NewHash() *crypto.Hash { return c.sealer.NewHash() }
 
 // HomeDC is the id of the DC that the account lives at.
 func (c *Client) HomeDC() int { return get(c.keep, func(s *Session) int { return s.HomeDC }) }

@@ -53,6 +53,9 @@ type Decoder struct {
 // NewDecoder returns a decoder of b.
 func NewDecoder(b []byte) *Decoder { return &Decoder{buf: b} }
 
+// Reset makes d the decoder of b that NewDecoder would return.
+func (d *Decoder) Reset(b []byte) { *d = Decoder{buf: b} }
+
 // Err is the first error, or nil.
 func (d *Decoder) Err() error { return d.err }
 

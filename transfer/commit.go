@@ -3,6 +3,8 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,12 +33,34 @@ const (
 // A syncer is a file or folder whose writes can be made durable.
 type syncer interface{ sync() error }
 
-// A change is something to be committed once that which it is about is durable.
+// A change is something to be committed once that which it is about is durable:
+// what add adds, or else a part of a file.
 type change struct {
 	after any   // a *sink, a link, or nil: nothing has to be synced
 	bytes int64 // written, and admitted before
 	add   func(*checkpoint.Batch)
+	of    marker
+	part  partMark
 	done  chan error // nil: nobody waits; else buffered
+}
+
+// A marker records parts of its file.
+type marker interface {
+	markPart(b *checkpoint.Batch, p partMark)
+}
+
+// A partMark is a part that was moved.
+type partMark struct {
+	n   int
+	crc uint32 // of downloads
+}
+
+func (ch *change) addTo(b *checkpoint.Batch) {
+	if ch.add != nil {
+		ch.add(b)
+		return
+	}
+	ch.of.markPart(b, ch.part)
 }
 
 // A committer makes writes durable and then records them, in groups: bytes
@@ -46,9 +70,16 @@ type committer struct {
 	room func(func() error) error // calls a function until there is room for what it does
 	fail func(error)              // is told that nothing can be recorded; ends the run
 
+	// Memory of commit.
+	batch  checkpoint.Batch
+	write  func() error // commits batch
+	losses []error
+	synced map[syncer]error
+
 	mu      sync.Mutex
 	pending []change
-	bytes   int64 // written, of pending
+	spare   []change // empty: memory for the next pending
+	bytes   int64    // written, of pending
 	due     time.Time
 	taken   [2]time.Time  // when the last two groups were, the older first
 	wake    chan struct{} // capacity 1: a reminder to look at due
@@ -67,6 +98,8 @@ func newCommitter(cp Checkpoint, room func(func() error) error, fail func(error)
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	c.recorded.L = &c.mu
+	c.synced = make(map[syncer]error)
+	c.write = func() error { return c.cp.Commit(&c.batch) }
 	return c
 }
 
@@ -90,14 +123,14 @@ func (c *committer) withdraw(bytes int64) {
 	c.recorded.Broadcast()
 }
 
-// mark has a change committed after bytes, which were admitted, were written
+// mark has a part committed after its bytes, which were admitted, were written
 // to after. It does not wait.
-func (c *committer) mark(after any, bytes int64, add func(*checkpoint.Batch)) {
-	c.push(change{after: after, bytes: bytes, add: add})
+func (c *committer) mark(after any, bytes int64, of marker, p partMark) {
+	c.push(change{after: after, bytes: bytes, of: of, part: p})
 }
 
 // do has a change committed without waiting for it.
-func (c *committer) do(add func(*checkpoint.Batch)) { c.mark(nil, 0, add) }
+func (c *committer) do(add func(*checkpoint.Batch)) { c.push(change{add: add}) }
 
 // wait syncs, commits a change along with all earlier ones, and waits. The
 // error is a *lostError if the sync has failed.
@@ -167,7 +200,7 @@ func (c *committer) take(now bool) (group []change, next time.Duration) {
 	if left := time.Until(c.due); left > 0 && !now {
 		return nil, left
 	}
-	group, c.pending, c.bytes = c.pending, nil, 0
+	group, c.pending, c.spare, c.bytes = c.pending, c.spare, nil, 0
 	c.taken = [2]time.Time{c.taken[1], time.Now()}
 	return group, 0
 }
@@ -176,15 +209,15 @@ func (c *committer) take(now bool) (group []change, next time.Duration) {
 // those changes whose sync has succeeded. A failed sync is never repeated: what
 // it concerns is not recorded, and will be written again.
 func (c *committer) commit(group []change) {
-	synced := syncAll(group)
-	losses := make([]error, len(group))
-	var b checkpoint.Batch
-	for i, ch := range group {
-		if losses[i] = lossOf(ch.after, synced); losses[i] == nil {
-			ch.add(&b)
+	defer c.forget(group)
+	syncAll(group, c.synced)
+	for i := range group {
+		loss := lossOf(group[i].after, c.synced)
+		if c.losses = append(c.losses, loss); loss == nil {
+			group[i].addTo(&c.batch)
 		}
 	}
-	err := c.room(func() error { return c.cp.Commit(&b) })
+	err := c.room(c.write)
 	if err != nil {
 		err = fmt.Errorf("record progress: %w", err)
 	}
@@ -192,10 +225,10 @@ func (c *committer) commit(group []change) {
 	for i, ch := range group {
 		bytes += ch.bytes
 		if ch.done != nil {
-			ch.done <- errors.Join(losses[i], err)
+			ch.done <- errors.Join(c.losses[i], err)
 		}
-		if s, ok := ch.after.(*sink); ok && losses[i] != nil {
-			s.lose(losses[i])
+		if s, ok := ch.after.(*sink); ok && c.losses[i] != nil {
+			s.lose(c.losses[i])
 		}
 	}
 	c.withdraw(bytes)
@@ -205,24 +238,49 @@ func (c *committer) commit(group []change) {
 	}
 }
 
+// maxKept is up to how many changes of a group its memory is kept for the next.
+const maxKept = 1024
+
+// forget empties what commit has used, the group included.
+func (c *committer) forget(group []change) {
+	clear(c.losses)
+	clear(c.synced)
+	clear(group)
+	c.losses = c.losses[:0]
+	c.batch.Reset()
+	if len(group) > maxKept {
+		c.batch, group = checkpoint.Batch{}, nil
+	}
+	c.mu.Lock()
+	c.spare = group[:0]
+	c.mu.Unlock()
+}
+
 // syncAll syncs each file and folder of the group once, and the folders of
 // those files that are new to them: a mark is worth nothing if the file it is
-// about is gone after a power loss. It returns what came of each.
-func syncAll(group []change) map[syncer]error {
+// about is gone after a power loss. What came of each is put into results.
+func syncAll(group []change, results map[syncer]error) {
+	for _, ch := range group {
+		switch after := ch.after.(type) {
+		case link:
+			results[after.dir] = nil
+		case *sink:
+			results[after] = nil
+			if !after.named.Load() {
+				results[after.dir] = nil
+			}
+		}
+	}
+	if len(results) < 2 {
+		for s := range results {
+			results[s] = s.sync()
+		}
+		return
+	}
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(syncers)
-	results := make(map[syncer]error)
-	begin := func(s syncer) {
-		mu.Lock()
-		_, begun := results[s]
-		if !begun {
-			results[s] = nil
-		}
-		mu.Unlock()
-		if begun {
-			return
-		}
+	for _, s := range slices.Collect(maps.Keys(results)) {
 		g.Go(func() error {
 			err := s.sync()
 			mu.Lock()
@@ -231,19 +289,7 @@ func syncAll(group []change) map[syncer]error {
 			return nil
 		})
 	}
-	for _, ch := range group {
-		switch after := ch.after.(type) {
-		case link:
-			begin(after.dir)
-		case *sink:
-			begin(after)
-			if !after.named.Load() {
-				begin(after.dir)
-			}
-		}
-	}
 	_ = g.Wait() // each error is in results
-	return results
 }
 
 // lossOf is the *lostError of what a change is about, nil if that is durable.

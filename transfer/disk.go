@@ -130,6 +130,12 @@ func lost(err error) error {
 	return err
 }
 
+// isLost reports whether an error is a lostError.
+func isLost(err error) bool {
+	loss := (*lostError)(nil)
+	return errors.As(err, &loss)
+}
+
 // isDenied reports whether the error says that writing is not allowed there.
 func isDenied(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)

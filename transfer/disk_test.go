@@ -518,13 +518,16 @@ func TestFailedSyncOfFolder(t *testing.T) {
 	before := newLink(dir)
 	fsys.SetFault(failing(faultfs.SyncDir, ".", 1, syscall.EIO))
 	for i, want := range []bool{true, true} {
-		synced := syncAll([]change{{after: before}})
+		synced := make(map[syncer]error)
+		syncAll([]change{{after: before}}, synced)
 		if err := lossOf(before, synced); (err != nil) != want {
 			t.Errorf("sync %d: %v; want the entry to be lost", i, err)
 		}
 	}
 	after := newLink(dir)
-	if err := lossOf(after, syncAll([]change{{after: after}, {after: before}})); err != nil {
+	synced := make(map[syncer]error)
+	syncAll([]change{{after: after}, {after: before}}, synced)
+	if err := lossOf(after, synced); err != nil {
 		t.Errorf("an entry made after the failure: %v", err)
 	}
 }

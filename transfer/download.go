@@ -40,9 +40,10 @@ type download struct {
 	distrusts bool      // of a repair: nothing is salvaged any more
 	begin     sync.Once // records the download before its first mark
 
-	mu   sync.Mutex
-	file telegram.File // with the newest reference
-	cdn  cdnState
+	mu       sync.Mutex
+	file     telegram.File              // with the newest reference
+	location api.InputFileLocationClass // of file; nil: not made yet. It is never changed, only replaced
+	cdn      cdnState
 }
 
 func newDownload(r *run, d Download) job {
@@ -91,6 +92,14 @@ func (d *download) route() scheduler.Route {
 // masterRouteLocked is the route to the DC that has the file itself.
 func (d *download) masterRouteLocked() scheduler.Route {
 	return scheduler.Route{DC: d.file.DC, Use: scheduler.Download, Method: getFileMethod}
+}
+
+// locationLocked is where the file is, for its requests.
+func (d *download) locationLocked() api.InputFileLocationClass {
+	if d.location == nil {
+		d.location = d.file.Location()
+	}
+	return d.location
 }
 
 // moved takes in where the file is now.
@@ -200,7 +209,7 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 	d.sink = s
 	s.modTime = d.d.ModTime
 	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
-	d.hash = newFrontier(s.file, d.size, d.partSize)
+	d.hash = d.run.newFrontier(s.file, d.size, d.partSize)
 	if !known || len(record.Parts) == 0 {
 		return d.openUnmarked(ctx)
 	}
@@ -334,6 +343,9 @@ func (d *download) finished(res FileResult) error {
 }
 
 func (d *download) close() {
+	if d.hash != nil {
+		d.hash.close()
+	}
 	if d.sink != nil {
 		_ = d.sink.close() // what matters was synced
 		d.sink = nil

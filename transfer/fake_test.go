@@ -119,6 +119,8 @@ func (f *fake) add(id int64, size, dc int) *fakeFile {
 
 func (f *fake) HomeDC() int { return 2 }
 
+func (f *fake) NewHash() *crypto.Hash { return crypto.NewHash() }
+
 func (f *fake) FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error) {
 	if f.dialing > 0 && n > 0 {
 		if err := nap(ctx, f.dialing); err != nil {
@@ -216,7 +218,26 @@ type fakeSession struct {
 	conn int
 }
 
+// kept is a copy of a query of a part, which is the caller's again when the
+// call has returned.
+func kept(q tl.Object) tl.Object {
+	switch q := q.(type) {
+	case *api.UploadGetFileRequest:
+		c := *q
+		return &c
+	case *api.UploadSaveFilePartRequest:
+		c := *q
+		return &c
+	case *api.UploadSaveBigFilePartRequest:
+		c := *q
+		return &c
+	default:
+		return q
+	}
+}
+
 func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) {
+	q = kept(q)
 	r := request{at: time.Now(), dc: s.dc, cdn: s.cdn, use: s.use, conn: s.conn, q: q}
 	s.f.mu.Lock()
 	s.f.requests = append(s.f.requests, r)
@@ -261,9 +282,10 @@ func (s fakeSession) Invoke(ctx context.Context, q tl.Object) (Response, error) 
 // InvokeWith reads the payload at once, into the request.
 func (s fakeSession) InvokeWith(ctx context.Context, q tl.Object, payload mtproto.Payload) (Response, error) {
 	b := make([]byte, payload.Len)
-	if err := payload.Read(b); err != nil {
+	if _, err := payload.From.ReadAt(b, payload.At); err != nil {
 		return nil, &mtproto.PayloadError{Err: err}
 	}
+	q = kept(q)
 	switch q := q.(type) {
 	case *api.UploadSaveFilePartRequest:
 		q.Bytes = b

@@ -12,16 +12,24 @@ import (
 	"github.com/tghaul/haul/tl/api"
 )
 
-// A fetched is the bytes of one part, in the buffer in which they came.
+// A fetched is the bytes of one part, in the buffer in which they came. It lives
+// in the scratch of its attempt: who wants the bytes for longer keeps resp and
+// data, and not the fetched.
 type fetched struct {
 	d    *download
 	n    int
-	resp Response
-	data []byte // aliases resp
+	resp Response // nil: data is somebody else's
+	data []byte   // aliases resp
+	held bool     // by the hash, which will release it
 }
 
 func (p *fetched) size() int64 { return int64(len(p.data)) }
-func (p *fetched) release()    { p.resp.Release() }
+
+func (p *fetched) release() {
+	if !p.held {
+		p.resp.Release()
+	}
+}
 
 // store writes the part and has it marked. Of a file that bears its final name
 // already nothing is written: the part must be there.
@@ -29,10 +37,18 @@ func (p *fetched) store() error {
 	if p.d.found != nil {
 		return p.d.compare(p.n, p.data)
 	}
-	return p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli))
+	if err := p.d.put(p.n, p.data, crc32.Checksum(p.data, castagnoli)); err != nil {
+		return err
+	}
+	if p.resp == nil {
+		p.d.hash.offer(p.n, p.data)
+	} else {
+		p.held = p.d.hash.hold(p.n, heldPart{p.data, p.resp})
+	}
+	return nil
 }
 
-// put writes a part and has it marked. data is not kept.
+// put writes a part and has it marked. data is not kept, and still to be hashed.
 func (d *download) put(n int, data []byte, crc uint32) error {
 	d.run.commits.admit(int64(len(data)))
 	err := d.sink.writeAt(data, d.offset(n))
@@ -43,18 +59,20 @@ func (d *download) put(n int, data []byte, crc uint32) error {
 		d.run.commits.withdraw(int64(len(data)))
 		return err
 	}
-	d.hash.offer(n, data)
-	d.run.commits.mark(d.sink, int64(len(data)), func(b *checkpoint.Batch) {
-		d.markBegun(b)
-		b.Mark(d.key, n, crc)
-	})
+	d.run.commits.mark(d.sink, int64(len(data)), d, partMark{n, crc})
 	return nil
+}
+
+// markPart implements marker.
+func (d *download) markPart(b *checkpoint.Batch, p partMark) {
+	d.markBegun(b)
+	b.Mark(d.key, p.n, p.crc)
 }
 
 func (p *fetched) stored() { p.d.hash.catchUp(p.d.run.ctx()) }
 
 // move asks for one part at the DC or CDN that the scheduler names.
-func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) {
+func (d *download) move(ctx context.Context, s scheduler.Send, m *scratch) (payload, error) {
 	conn, err := d.run.partSession(ctx, s)
 	if err != nil {
 		if s.Route.Use == scheduler.CDN && !errors.Is(err, errAgain) {
@@ -66,12 +84,12 @@ func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) 
 		return d.moveCDN(ctx, conn, s)
 	}
 	d.mu.Lock()
-	q := &api.UploadGetFileRequest{
-		CdnSupported: !d.cdn.refused, Location: d.file.Location(),
+	m.get = api.UploadGetFileRequest{
+		CdnSupported: !d.cdn.refused, Location: d.locationLocked(),
 		Offset: d.offset(s.Part.N), Limit: int32(d.partSize),
 	}
 	d.mu.Unlock()
-	resp, err := conn.Invoke(ctx, q)
+	resp, err := conn.Invoke(ctx, &m.get)
 	if err != nil {
 		var rpc *mtproto.RPCError
 		if errors.As(err, &rpc) && rpc.Type == "FILE_MIGRATE" {
@@ -79,31 +97,27 @@ func (d *download) move(ctx context.Context, s scheduler.Send) (payload, error) 
 		}
 		return nil, err
 	}
-	answer, err := decode(q, resp.Body())
+	answer, err := m.answerOf(resp.Body())
 	if err != nil {
 		resp.Release()
 		return nil, err
 	}
 	switch a := answer.(type) {
 	case *api.UploadFile:
-		return d.accept(s.Part.N, resp, a.Bytes)
+		if err := checkLength(len(a.Bytes), d.length(s.Part.N), d.partSize); err != nil {
+			resp.Release()
+			return nil, err
+		}
+		m.fetched = fetched{d: d, n: s.Part.N, resp: resp, data: a.Bytes}
+		return &m.fetched, nil
 	case *api.UploadFileCdnRedirect:
 		err := d.redirect(s, a)
 		resp.Release()
 		return nil, err
 	default:
 		resp.Release()
-		return nil, &answerError{method: q.TypeName(), err: fmt.Errorf("unexpected %s", answer.TypeName())}
+		return nil, &answerError{method: m.get.TypeName(), err: fmt.Errorf("unexpected %s", answer.TypeName())}
 	}
-}
-
-// accept checks the length of a part. What it refuses it releases.
-func (d *download) accept(n int, resp Response, data []byte) (payload, error) {
-	if err := checkLength(len(data), d.length(n), d.partSize); err != nil {
-		resp.Release()
-		return nil, err
-	}
-	return &fetched{d: d, n: n, resp: resp, data: data}, nil
 }
 
 // checkLength holds a part's length against what it must have: exactly the

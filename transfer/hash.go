@@ -2,48 +2,111 @@ package transfer
 
 import (
 	"context"
-	"hash"
 	"io"
 	"sync"
+	"sync/atomic"
 
-	"github.com/tghaul/haul/transfer/internal/filehash"
+	"github.com/tghaul/haul/mtproto/crypto"
+)
+
+const (
+	// maxHeld is how many bytes a run holds in memory until they are hashed, and
+	// how far ahead of the hash a part may be to be held.
+	maxHeld = 12 << 20
+	// readAhead is how much is read back at a time of what is not held, and
+	// enoughRead how much of that is queued at least for the hash, if there is so much.
+	readAhead  = 2 << 20
+	enoughRead = 4 << 20
 )
 
 // A frontier hashes a file from front to back while its parts arrive in any
-// order. A part that comes just when its turn is, is hashed out of memory;
-// the others are read back, out of the page cache as a rule, once those before
-// them are there.
+// order. Those that come a little before their turn stay in memory until then;
+// the others are read back, out of the page cache as a rule, once those before them are there.
 type frontier struct {
 	file     io.ReaderAt
 	size     int64
 	partSize int64
+	holding  *atomic.Int64 // bytes held, of all files of the run
+	buffers  *readBuffers  // of the run too
+	sum      *crypto.Hash
 
-	mu   sync.Mutex
-	have []bool // parts that are in the file
+	mu      sync.Mutex
+	have    []bool           // parts that are in the file
+	held    map[int]heldPart // those of them that wait in memory for their turn
+	next    int              // the first part that is not queued for the hash
+	reading bool             // the parts before next are still being read back: nothing else is queued
 
-	hashing sync.Mutex // guards what follows; held while hashing
-	sum     hash.Hash
-	next    int   // the first part that is not hashed
-	err     error // of reading back; sum is spoilt then
+	turn chan struct{} // of size 1, full while somebody hashes; guards what follows
+	err  error         // of reading back; sum is spoilt then
 }
 
-func newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
+// A heldPart is the bytes of a part, and what has to be released when they are hashed.
+type heldPart struct {
+	data  []byte
+	owner crypto.Releaser
+}
+
+func (r *run) newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
+	sum := r.tg.NewHash()
+	sum.Released = func(n int) { r.holding.Add(-int64(n)) }
 	return &frontier{
-		file: file, size: size, partSize: int64(partSize), sum: filehash.New(),
-		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)),
+		file: file, size: size, partSize: int64(partSize), sum: sum, holding: &r.holding, buffers: &r.buffers,
+		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)), held: make(map[int]heldPart),
+		turn: make(chan struct{}, 1),
 	}
 }
 
-// offer hashes a part that is written, if its turn is now. b is not kept.
+// hold notes that a part is in the file, and takes its bytes over, if they are
+// of use. It reports whether it has; then they are released when they are hashed.
+func (f *frontier) hold(n int, p heldPart) bool {
+	size := int64(len(p.data))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.have[n] = true
+	if n < f.next || int64(n-f.next)*f.partSize >= maxHeld || f.isHeld(n) {
+		return false
+	}
+	if f.holding.Add(size) > maxHeld {
+		f.holding.Add(-size)
+		return false
+	}
+	f.held[n] = p
+	f.queueLocked()
+	return true
+}
+
+// queueLocked has the held parts hashed whose turn has come.
+func (f *frontier) queueLocked() {
+	for !f.reading && f.isHeld(f.next) {
+		p := f.held[f.next]
+		delete(f.held, f.next)
+		f.sum.Append(p.data, p.owner)
+		f.next++
+	}
+}
+
+func (f *frontier) isHeld(n int) bool {
+	_, held := f.held[n]
+	return held
+}
+
+// offer hashes a part that is in the file, if its turn is now. b is not kept.
 func (f *frontier) offer(n int, b []byte) {
 	f.mark(n)
-	if !f.hashing.TryLock() {
+	if !f.begin() {
 		return // whoever hashes will find it
 	}
-	defer f.hashing.Unlock()
-	if f.next == n && f.err == nil {
-		_, _ = f.sum.Write(b) // a hash never fails
+	defer f.end()
+	f.mu.Lock()
+	its := f.next == n && f.err == nil && f.sum.Left() == 0
+	if its {
 		f.next++
+		f.reading = true
+	}
+	f.mu.Unlock()
+	if its {
+		_, _ = f.sum.Write(b) // a hash never fails
+		f.wasRead()
 	}
 }
 
@@ -54,46 +117,103 @@ func (f *frontier) mark(n int) {
 	f.mu.Unlock()
 }
 
-// catchUp hashes the parts that follow and are there, unless another does.
+// catchUp hashes the parts that follow and are there, unless another does. It
+// waits for packets to do it beside, while there are some.
 func (f *frontier) catchUp(ctx context.Context) {
-	if f.hashing.TryLock() {
-		f.catchUpLocked(ctx)
-		f.hashing.Unlock()
+	if !f.begin() {
+		return
+	}
+	defer f.end()
+	for f.readBack(ctx) {
+		f.sum.Wait(enoughRead)
+	}
+	f.sum.Wait(0)
+}
+
+// begin reports whether nobody hashes but the caller now, who has to call end.
+func (f *frontier) begin() bool {
+	select {
+	case f.turn <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
-func (f *frontier) catchUpLocked(ctx context.Context) {
-	var buf []byte
-	for ctx.Err() == nil && f.err == nil && f.isThere(f.next) {
-		if buf == nil {
-			buf = make([]byte, min(f.partSize, 256<<10))
-		}
-		off := int64(f.next) * f.partSize
-		length := min(f.partSize, f.size-off)
-		n, err := io.CopyBuffer(onlyWriter{f.sum}, io.NewSectionReader(f.file, off, length), buf)
-		if err == nil && n < length {
-			err = io.ErrUnexpectedEOF
-		}
-		if f.err = err; err == nil {
-			f.next++
-		}
+func (f *frontier) end() { <-f.turn }
+
+// readBack queues the next parts, up to readAhead bytes, if they are not in memory
+// but in the file. Otherwise it returns false.
+func (f *frontier) readBack(ctx context.Context) bool {
+	from, parts := f.toRead()
+	if parts == 0 || f.err != nil || ctx.Err() != nil {
+		return false
 	}
+	off := int64(from) * f.partSize
+	buf := f.buffers.get()
+	b := buf.b[:min(int64(parts)*f.partSize, f.size-off)]
+	n, err := f.file.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		f.holding.Add(int64(n))
+		f.sum.Append(b, buf)
+	case err == io.EOF:
+		f.err = io.ErrUnexpectedEOF
+	default:
+		f.err = err
+	}
+	f.wasRead()
+	return f.err == nil
 }
 
-func (f *frontier) isThere(n int) bool {
+// readBuffers are used again and again for what is read back.
+type readBuffers struct{ pool sync.Pool }
+
+type readBuffer struct {
+	b  [readAhead]byte
+	of *readBuffers
+}
+
+func (p *readBuffers) get() *readBuffer {
+	if b, ok := p.pool.Get().(*readBuffer); ok {
+		return b
+	}
+	return &readBuffer{of: p}
+}
+
+// Release implements crypto.Releaser.
+func (b *readBuffer) Release() { b.of.pool.Put(b) }
+
+// toRead takes parts out to be read back.
+func (f *frontier) toRead() (from, parts int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return n < len(f.have) && f.have[n]
+	from = f.next
+	for n := from; n < len(f.have) && f.have[n] && !f.isHeld(n); n++ {
+		if parts++; int64(parts+1)*f.partSize > readAhead {
+			break
+		}
+	}
+	f.next += parts
+	f.reading = parts > 0
+	return from, parts
 }
 
-// onlyWriter hides the other methods of a writer, so that CopyBuffer uses its buffer.
-type onlyWriter struct{ io.Writer }
+// wasRead has the parts queued that come after those that were read.
+func (f *frontier) wasRead() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = false
+	f.queueLocked()
+}
 
 // result is the hash of the whole file. All parts must have been offered.
 func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
-	f.hashing.Lock()
-	defer f.hashing.Unlock()
-	f.catchUpLocked(ctx)
+	f.turn <- struct{}{}
+	defer f.end()
+	for f.readBack(ctx) {
+		f.sum.Finish()
+	}
 	switch {
 	case f.err != nil:
 		return sum, f.err
@@ -102,5 +222,17 @@ func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
 	case f.next != len(f.have):
 		panic("transfer: hash of a file with parts missing")
 	}
-	return [32]byte(f.sum.Sum(nil)), nil
+	return f.sum.Finish(), nil
+}
+
+// close frees what is held. Nothing may be hashed any more.
+func (f *frontier) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sum.Close()
+	for n, p := range f.held {
+		f.holding.Add(-int64(len(p.data)))
+		p.owner.Release()
+		delete(f.held, n)
+	}
 }

@@ -54,7 +54,8 @@ func (p *prompt) Invoke(context.Context, tl.Object) (Response, error) { return &
 func (p *prompt) InvokeWith(_ context.Context, _ tl.Object, payload mtproto.Payload) (Response, error) {
 	b := p.payloads.Get().(*[uploadPartSize]byte)
 	defer p.payloads.Put(b)
-	return &p.saved, payload.Read(b[:payload.Len])
+	_, err := payload.From.ReadAt(b[:payload.Len], payload.At)
+	return &p.saved, err
 }
 
 func (p *prompt) SendUploaded(context.Context, telegram.Peer, telegram.Uploaded) (int, telegram.File, error) {

@@ -2,21 +2,38 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/tghaul/haul/scheduler"
 )
 
-// An attempt is a part in flight.
+// An attempt is a part in flight, with the task that moves it. When it is over
+// it rests, and then serves another part, with what was made for it once. One
+// that was cancelled serves no other: its context has ended.
+//
+// The loop sets send and entry before it gives the task a token, and the task
+// sets the other fields of the part before it posts; so neither needs a lock.
 type attempt struct {
-	send    scheduler.Send
-	entry   *entry
-	cancel  context.CancelFunc
-	verdict chan bool // buffered, so that the loop never waits; true: store the part
-	bytes   int64     // of the payload, once it has arrived
+	tokens    chan struct{} // of size 1: one for each part; closed when no other comes
+	cancel    context.CancelFunc
+	cancelled bool
+	verdict   chan bool // of size 1, so that the loop never waits; true: store the part
+	scratch   scratch   // the task's alone
+
+	send     scheduler.Send
+	answered scheduler.Answered
+	written  scheduler.Written
+	entry    *entry
+	bytes    int64   // of the payload, once it has arrived
+	failed   verdict // why none has
+	err      error   // of storing it
+
+	posts posts
 }
+
+// posts are what the task of an attempt posts.
+type posts struct{ arrived, over, failed, stored, rest func() }
 
 // feed tells the scheduler what happened and does what it answers. Events that
 // come of that follow. Once the run is stopped, or done, nothing new is begun.
@@ -24,30 +41,34 @@ func (r *run) feed(ev scheduler.Event) {
 	if r.fatal != nil || r.winding {
 		return
 	}
-	if r.events != nil {
+	if r.feeding {
 		r.events = append(r.events, ev)
 		return
 	}
-	for r.events = []scheduler.Event{ev}; len(r.events) > 0; r.events = r.events[1:] {
-		for _, a := range r.core.Handle(time.Now(), r.events[0]) {
+	r.feeding = true
+	r.events = append(r.events, ev)
+	for i := 0; i < len(r.events); i++ { // it grows meanwhile
+		r.actions = r.core.Append(r.actions[:0], time.Now(), r.events[i])
+		for _, a := range r.actions {
 			r.act(a)
 		}
 	}
-	r.events = nil
+	clear(r.events)
+	r.events, r.feeding = r.events[:0], false
 }
 
 func (r *run) act(a scheduler.Action) {
 	switch a := a.(type) {
 	case scheduler.Start:
 		r.start(r.files[a.File])
-	case scheduler.Send:
-		r.send(a)
-	case scheduler.Accept:
+	case *scheduler.Send:
+		r.send(*a)
+	case *scheduler.Accept:
 		r.attempts[a.Attempt].verdict <- true
 	case scheduler.Drop:
 		r.drop(r.attempts[a.Attempt])
 	case scheduler.Cancel:
-		r.attempts[a.Attempt].cancel()
+		r.cancel(r.attempts[a.Attempt])
 	case scheduler.Refresh:
 		r.refresh.want(r.files[a.File])
 	case scheduler.Wait:
@@ -63,56 +84,106 @@ func (r *run) act(a scheduler.Action) {
 	}
 }
 
-// send starts the task of a part.
+// send has a part moved by an attempt that rests, or a new one.
 func (r *run) send(s scheduler.Send) {
 	if r.fatal != nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(r.ctx())
-	a := &attempt{send: s, entry: r.files[s.File], cancel: cancel, verdict: make(chan bool, 1)}
+	var a *attempt
+	if n := len(r.resting); n > 0 {
+		a, r.resting = r.resting[n-1], r.resting[:n-1]
+	} else {
+		a = r.newAttempt()
+	}
+	a.send, a.entry = s, r.files[s.File]
 	r.attempts[s.Attempt] = a
 	a.entry.users++
-	r.tasks.Go(func() {
-		defer cancel()
-		r.movePart(ctx, a)
-	})
+	a.tokens <- struct{}{}
 }
 
-// movePart is the task of a part, from request to written bytes.
+// newAttempt makes an attempt and starts its task.
+func (r *run) newAttempt() *attempt {
+	ctx, cancel := context.WithCancel(r.ctx())
+	a := &attempt{tokens: make(chan struct{}, 1), cancel: cancel, verdict: make(chan bool, 1)}
+	a.posts = posts{
+		arrived: func() { r.arrived(a) },
+		over:    func() { r.attemptOver(a) },
+		failed:  func() { r.attemptFailed(a) },
+		stored:  func() { r.stored(a) },
+		rest:    func() { r.rest(a) },
+	}
+	r.tasks.Go(func() {
+		defer cancel()
+		for range a.tokens {
+			r.movePart(ctx, a)
+		}
+	})
+	return a
+}
+
+// cancel ends the context of an attempt.
+func (r *run) cancel(a *attempt) {
+	a.cancelled = true
+	a.cancel()
+}
+
+// rest lets an attempt go whose part is done with, for another one.
+func (r *run) rest(a *attempt) {
+	e := a.entry
+	a.entry, a.failed, a.err = nil, verdict{}, nil
+	if r.winding || a.cancelled {
+		close(a.tokens)
+	} else {
+		r.resting = append(r.resting, a)
+	}
+	r.unuse(e)
+}
+
+// dismiss ends the tasks of the attempts that rest.
+func (r *run) dismiss() {
+	for _, a := range r.resting {
+		close(a.tokens)
+	}
+	r.resting = nil
+}
+
+// movePart moves one part, from request to written bytes.
 func (r *run) movePart(ctx context.Context, a *attempt) {
-	p, err := a.entry.move(ctx, a.send)
+	p, err := a.entry.move(ctx, a.send, &a.scratch)
 	if err != nil {
-		v := r.react(ctx, a.send, err)
-		r.post(func() { r.attemptFailed(a, v) })
+		a.failed = r.react(ctx, a.send, err)
+		r.post(a.posts.failed)
 		return
 	}
-	r.post(func() { r.arrived(a, p.size()) })
+	a.bytes = p.size()
+	r.post(a.posts.arrived)
 	if !<-a.verdict {
 		p.release()
-		r.post(func() { r.attemptOver(a) })
+		r.post(a.posts.over)
 		return
 	}
-	err = p.store()
+	a.err = p.store()
 	p.release()
-	r.post(func() { r.stored(a, err) })
-	if err == nil {
+	ok := a.err == nil
+	r.post(a.posts.stored)
+	if ok {
 		p.stored()
 	}
-	r.post(func() { r.unuse(a.entry) })
+	r.post(a.posts.rest)
 }
 
 // arrived takes in that a part's bytes are here.
-func (r *run) arrived(a *attempt, bytes int64) {
-	a.bytes = bytes
+func (r *run) arrived(a *attempt) {
 	r.report.Parts++
-	r.report.BytesReceived += bytes
+	r.report.BytesReceived += a.bytes
 	switch {
 	case r.fatal != nil:
 		a.verdict <- false
 	case r.winding: // every file is over: another attempt has brought it
 		r.drop(a)
 	default:
-		r.feed(scheduler.Answered{Attempt: a.send.Attempt})
+		a.answered.Attempt = a.send.Attempt
+		r.feed(&a.answered)
 	}
 }
 
@@ -126,21 +197,20 @@ func (r *run) drop(a *attempt) {
 // attemptOver forgets an attempt.
 func (r *run) attemptOver(a *attempt) {
 	delete(r.attempts, a.send.Attempt)
-	r.unuse(a.entry)
+	r.rest(a)
 }
 
 // stored takes in that a part's bytes are where they belong, or cannot be.
-func (r *run) stored(a *attempt, err error) {
+func (r *run) stored(a *attempt) {
 	defer delete(r.attempts, a.send.Attempt)
-	e := a.entry
-	loss := (*lostError)(nil)
+	e, err := a.entry, a.err
 	switch {
 	case err == nil:
 		e.moved += a.bytes
 		e.stored++
 		r.meter.add(time.Now(), a.bytes)
 	case !r.current(e) || r.fatal != nil:
-	case errors.As(err, &loss):
+	case isLost(err):
 		if r.lost(e, partError(a.send.Part.N, err)); e.again {
 			r.report.PartsRepeated++
 			r.report.BytesResent += a.bytes
@@ -149,13 +219,14 @@ func (r *run) stored(a *attempt, err error) {
 		r.feed(scheduler.Abort{File: e.id})
 		r.fileFailed(e, partError(a.send.Part.N, err))
 	}
-	r.feed(scheduler.Written{Attempt: a.send.Attempt})
+	a.written.Attempt = a.send.Attempt
+	r.feed(&a.written)
 }
 
 // attemptFailed does what react has decided.
-func (r *run) attemptFailed(a *attempt, v verdict) {
+func (r *run) attemptFailed(a *attempt) {
 	defer r.attemptOver(a)
-	e := a.entry
+	e, v := a.entry, a.failed
 	switch {
 	case r.fatal != nil && v.failure.Kind == scheduler.Flood: // the next run has to know
 		r.recordWait(v.failure.Route.Scope(), time.Now().Add(v.failure.Wait), v.failure.Premium)

@@ -68,7 +68,7 @@ func TestManifestOfChanged(t *testing.T) {
 			c.before(t, path)
 			u, complete := g.manifest(t.Context())
 			c.after(t, path)
-			up := &upload{run: &run{o: Options{MaxUploadParts: 10}}, u: u}
+			up := &upload{run: &run{tg: new(fake), o: Options{MaxUploadParts: 10}}, u: u}
 			if err := up.openSource(); !complete || !errors.Is(err, c.want) {
 				t.Errorf("%v, %v; want %v", complete, err, c.want)
 			}

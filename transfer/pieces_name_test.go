@@ -23,7 +23,7 @@ func TestSplitBadName(t *testing.T) {
 		if bad := name != "fine"; (g == nil) != bad || errors.Is(u.Broken, split.ErrName) != bad {
 			t.Errorf("%q: %v, %v", name, g, u.Broken)
 		}
-		up := &upload{run: &run{o: Options{MaxUploadParts: 10}}, u: u}
+		up := &upload{run: &run{tg: new(fake), o: Options{MaxUploadParts: 10}}, u: u}
 		if err := up.openSource(); errors.Is(err, split.ErrName) != (name != "fine") || err != nil && retryable(err) {
 			t.Errorf("%q: %v", name, err)
 		}

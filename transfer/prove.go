@@ -180,7 +180,7 @@ func (d *download) find(ctx context.Context, record checkpoint.Download, known b
 		return opened{}, err
 	}
 	d.found = f
-	d.hash = newFrontier(f, d.size, d.partSize)
+	d.hash = d.run.newFrontier(f, d.size, d.partSize)
 	var o opened
 	switch {
 	case known && len(record.Parts) == d.count():

@@ -290,6 +290,7 @@ func (d *download) renew(files []telegram.File) error {
 		}
 		d.file.FileReference = bytes.Clone(f.FileReference)
 		d.file.AccessHash = f.AccessHash
+		d.location = nil
 		return nil
 	}
 	return fmt.Errorf("%w: message %d", ErrGone, d.file.Origin.MessageID)

@@ -117,6 +117,7 @@ func (d *download) salvage(ctx context.Context, damaged io.ReaderAt, sums map[in
 		if err := d.put(p.N, b, crc); err != nil {
 			return err
 		}
+		d.hash.offer(p.N, b)
 		o.have++
 		o.resumed += int64(len(b))
 	}

@@ -299,7 +299,7 @@ func TestFrontier(t *testing.T) {
 		for i := range data {
 			data[i] = byte(rng.Uint32())
 		}
-		h := newFrontier(f, int64(size), partSize)
+		h := (&run{tg: new(fake)}).newFrontier(f, int64(size), partSize)
 		var wg sync.WaitGroup
 		for _, n := range rng.Perm((size + partSize - 1) / partSize) {
 			wg.Go(func() {
@@ -327,7 +327,7 @@ func TestFrontierShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	h := newFrontier(f, 10, 4096)
+	h := (&run{tg: new(fake)}).newFrontier(f, 10, 4096)
 	h.mark(0)
 	h.catchUp(t.Context())
 	if _, err := h.result(t.Context()); err == nil {

@@ -19,6 +19,9 @@ const roomPause = 3 * time.Second
 // isFull reports whether the error says that a disk, or the user's share of
 // it, is full.
 func isFull(err error) bool {
+	if err == nil {
+		return false
+	}
 	var space *checkpoint.SpaceError
 	return errors.As(err, &space) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || isFullHere(err)
 }
@@ -31,6 +34,12 @@ func (r *run) whenRoom(write func() error) error {
 	if !isFull(err) {
 		return err
 	}
+	return r.waitForRoom(write, err)
+}
+
+// waitForRoom calls write until there is room for it, for want of which it has
+// failed.
+func (r *run) waitForRoom(write func() error, err error) error {
 	r.post(func() { r.pause(err) })
 	for isFull(err) && r.sleep(roomPause) == nil {
 		err = write()

@@ -31,8 +31,9 @@ type job interface {
 	// asked again after finish has said errMore, or after a lostError; no other
 	// task uses the job then.
 	open(ctx context.Context) (opened, error)
-	// move asks for a part, or sends one, and checks the answer.
-	move(ctx context.Context, s scheduler.Send) (payload, error)
+	// move asks for a part, or sends one, and checks the answer. The payload may
+	// live in m, which is the part's until the attempt is over.
+	move(ctx context.Context, s scheduler.Send, m *scratch) (payload, error)
 	// finish completes the file once all parts are stored.
 	finish(ctx context.Context) (FileResult, error)
 	// finished calls the caller's Finished, if there is one.
@@ -88,15 +89,20 @@ type run struct {
 	sessions sync.Map      // every Session used, with its reconnects before
 	asides   asides
 	fs       func(*os.Root) fileSystem
-	durable  durables    // folders of the destinations
+	durable  durables     // folders of the destinations
+	holding  atomic.Int64 // bytes that are in memory to be hashed
+	buffers  readBuffers
 	noHashes atomic.Bool // the server gives no hashes in this run any more
 
 	// ----
 	core       *scheduler.Core
-	events     []scheduler.Event // waiting for feed, which is running if not nil
+	events     []scheduler.Event  // for feed, the one at hand included
+	feeding    bool               // feed is running
+	actions    []scheduler.Action // of the event at hand
 	files      map[scheduler.FileID]*entry
 	order      []*entry // started and not over, in order of start
 	attempts   map[scheduler.AttemptID]*attempt
+	resting    []*attempt          // without a part
 	same       map[string][]*entry // files of one content, by Download.Same: the first is under way, the others wait
 	nextID     scheduler.FileID
 	over       bool  // the list is complete
@@ -246,6 +252,7 @@ func (r *run) finished() bool {
 func (r *run) windDown(background *sync.WaitGroup) {
 	r.recordLimits()
 	r.winding = true
+	r.dismiss()
 	r.stop(r.fatal)
 	r.serveUntil(background, r.tasks.Wait)
 	// Only now, since what a task has posted last may want to be committed.

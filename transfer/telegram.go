@@ -6,6 +6,7 @@ import (
 
 	"github.com/tghaul/haul/checkpoint"
 	"github.com/tghaul/haul/mtproto"
+	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/telegram"
 	"github.com/tghaul/haul/tl"
 )
@@ -15,6 +16,9 @@ import (
 type Telegram interface {
 	// HomeDC is where uploads go.
 	HomeDC() int
+	// NewHash is a SHA-256 that is computed beside the packets of the account, as
+	// far as that is possible.
+	NewHash() *crypto.Hash
 	// FileSession is the n-th connection for files with a DC; see
 	// telegram.Client.FileSession.
 	FileSession(ctx context.Context, dc int, use telegram.Use, n int) (Session, error)
@@ -35,7 +39,8 @@ type Telegram interface {
 	SendAlbum(ctx context.Context, to telegram.Peer, items []telegram.AlbumItem, o telegram.SendOptions) []telegram.SentItem
 }
 
-// A Session carries requests over one connection. It is safe for concurrent use.
+// A Session carries requests over one connection. It is safe for concurrent
+// use. A query is the caller's again when the call has returned.
 type Session interface {
 	Invoke(ctx context.Context, q tl.Object) (Response, error)
 	// InvokeWith is the same for a query that ends in bytes which are read when
@@ -125,7 +130,12 @@ func answered[R any](resp Response, err error, q tl.Method[R], use func(R) error
 
 // decode reads an answer, all of it. What it returns aliases body.
 func decode[R any](q tl.Method[R], body []byte) (R, error) {
-	d := tl.NewDecoder(body)
+	return decodeBy(tl.NewDecoder(nil), q, body)
+}
+
+// decodeBy is decode, with a decoder for it to use.
+func decodeBy[R any](d *tl.Decoder, q tl.Method[R], body []byte) (R, error) {
+	d.Reset(body)
 	r, err := q.DecodeResult(d)
 	if err == nil {
 		err = d.End()

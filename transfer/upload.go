@@ -36,6 +36,9 @@ const (
 	// manyMissing is after how many missing parts all are sent again: the
 	// server names one at a time.
 	manyMissing = 3
+	// lookPause is the time between two looks whether the source has changed
+	// while it is sent.
+	lookPause = 250 * time.Millisecond
 )
 
 // An upload is the job of one file to send.
@@ -61,6 +64,7 @@ type upload struct {
 
 	mu     sync.Mutex
 	record checkpoint.Upload // Parts holds those that the server has
+	looked time.Time         // when unchangedYet has looked
 }
 
 func newUpload(r *run, u Upload) job {
@@ -167,7 +171,7 @@ func (u *upload) openSource() error {
 	if u.body, err = u.u.body(f, fi.Size()); err != nil {
 		return err
 	}
-	u.hash = newFrontier(u.body, size, uploadPartSize)
+	u.hash = u.run.newFrontier(u.body, size, uploadPartSize)
 	return nil
 }
 
@@ -283,6 +287,22 @@ func (u *upload) unchanged() error {
 	return nil
 }
 
+// unchangedYet is unchanged, for the sake of noticing early: it looks once in
+// lookPause. What is missed is found when the source has been sent.
+func (u *upload) unchangedYet() error {
+	u.mu.Lock()
+	now := time.Now()
+	due := now.Sub(u.looked) >= lookPause
+	if due {
+		u.looked = now
+	}
+	u.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return u.unchanged()
+}
+
 // A confirmed is a part that the server has.
 type confirmed struct {
 	u *upload
@@ -300,55 +320,67 @@ func (p *confirmed) store() error {
 	p.u.mu.Unlock()
 	p.u.hash.mark(p.n)
 	p.u.run.commits.admit(p.size())
-	p.u.run.commits.mark(nil, p.size(), func(b *checkpoint.Batch) { b.Sent(p.u.key, p.n) })
+	p.u.run.commits.mark(nil, p.size(), p.u, partMark{n: p.n})
 	return nil
 }
 
+// markPart implements marker.
+func (u *upload) markPart(b *checkpoint.Batch, p partMark) { b.Sent(u.key, p.n) }
+
 // move sends one part.
-func (u *upload) move(ctx context.Context, s scheduler.Send) (payload, error) {
-	if err := u.unchanged(); err != nil {
+func (u *upload) move(ctx context.Context, s scheduler.Send, m *scratch) (payload, error) {
+	if err := u.unchangedYet(); err != nil {
 		return nil, err
 	}
 	conn, err := u.run.partSession(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	q, saved := u.saveRequest(s.Part.N), false
+	q := u.saveRequest(s.Part.N, m)
 	resp, err := conn.InvokeWith(ctx, q, u.payload(s.Part.N))
-	err = answered(resp, err, q, func(ok bool) error { saved = ok; return nil })
-	var unread *mtproto.PayloadError
-	if errors.As(err, &unread) {
-		return nil, fmt.Errorf("%w: %w", ErrChanged, unread.Err)
+	if err != nil {
+		return nil, changedIfUnread(err)
 	}
+	saved, err := decodeBy(&m.dec, q, resp.Body())
+	resp.Release()
 	if err != nil {
 		return nil, err
 	}
 	if !saved {
 		return nil, fmt.Errorf("%w: it could not save the part", errServer)
 	}
-	return &confirmed{u: u, n: s.Part.N}, nil
+	m.confirmed = confirmed{u: u, n: s.Part.N}
+	return &m.confirmed, nil
+}
+
+// changedIfUnread says of a source that cannot be read any more that it has
+// changed. Other errors stay as they are.
+func changedIfUnread(err error) error {
+	var unread *mtproto.PayloadError
+	if errors.As(err, &unread) {
+		return fmt.Errorf("%w: %w", ErrChanged, unread.Err)
+	}
+	return err
 }
 
 // payload are the bytes of a part, read out of the source when it is sent. That
 // may still happen when the upload is closed already.
 func (u *upload) payload(n int) mtproto.Payload {
-	body := u.body
-	return mtproto.Payload{Len: u.length(n), Read: func(b []byte) error {
-		_, err := body.ReadAt(b, int64(n)*uploadPartSize)
-		return err
-	}}
+	return mtproto.Payload{Len: u.length(n), From: u.body, At: int64(n) * uploadPartSize}
 }
 
-// saveRequest is the request to save a part, without its bytes.
-func (u *upload) saveRequest(n int) tl.Method[bool] {
+// saveRequest is the request to save a part, without its bytes. It lives in m.
+func (u *upload) saveRequest(n int, m *scratch) tl.Method[bool] {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.record.Big {
-		return &api.UploadSaveBigFilePartRequest{
+		m.saveBig = api.UploadSaveBigFilePartRequest{
 			FileID: u.record.FileID, FilePart: int32(n), FileTotalParts: int32(u.count()),
 		}
+		return &m.saveBig
 	}
-	return &api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n)}
+	m.save = api.UploadSaveFilePartRequest{FileID: u.record.FileID, FilePart: int32(n)}
+	return &m.save
 }
 
 // finish sends the message. Should the server miss parts by then, they are

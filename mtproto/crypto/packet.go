@@ -30,22 +30,25 @@ type Packet struct {
 // a byte of it is looked at. ParseHeader comes next.
 func (k *AuthKey) Open(packet []byte, side Side) (plaintext []byte, err error) {
 	p := [1]Packet{{Key: k, Bytes: packet}}
-	openSome(p[:], side)
+	openSome(p[:], side, nil)
 	return p[0].Plaintext, p[0].Err
 }
 
 // OpenAll opens packets that do not overlap, each as Open does and whatever
 // becomes of the others. Four take about a third of the time that they would
 // take one by one.
-func OpenAll(packets []Packet, side Side) {
+func OpenAll(packets []Packet, side Side) { openAll(packets, side, nil) }
+
+// openAll hashes streams meanwhile.
+func openAll(packets []Packet, side Side, beside *streams) {
 	for len(packets) > MaxAtOnce {
-		openSome(packets[:MaxAtOnce], side)
+		openSome(packets[:MaxAtOnce], side, beside)
 		packets = packets[MaxAtOnce:]
 	}
-	openSome(packets, side)
+	openSome(packets, side, beside)
 }
 
-func openSome(packets []Packet, side Side) {
+func openSome(packets []Packet, side Side, beside *streams) {
 	var messages [MaxAtOnce]ige.Message
 	var sound [MaxAtOnce]*Packet // those whose messages these are
 	n := 0
@@ -59,7 +62,7 @@ func openSome(packets []Packet, side Side) {
 		sound[n] = p
 		n++
 	}
-	ige.Open(messages[:n])
+	ige.OpenBeside(messages[:n], beside.all())
 	for i, p := range sound[:n] {
 		if subtle.ConstantTimeCompare(messages[i].Sum[8:24], p.Bytes[8:PacketHeader]) != 1 {
 			p.Err = ErrMsgKey
@@ -100,22 +103,25 @@ type Sealing struct {
 // or 0 for as few as possible; buf has room for them. rnd supplies them.
 func (k *AuthKey) Seal(buf []byte, n int, side Side, padding int, rnd io.Reader) (packet []byte, quickAck uint32, err error) {
 	s := [1]Sealing{{Key: k, Buf: buf, N: n, Padding: padding, Rand: rnd}}
-	sealSome(s[:], side)
+	sealSome(s[:], side, nil)
 	return s[0].Packet, s[0].QuickAck, s[0].Err
 }
 
 // SealAll seals packets that do not overlap, each as Seal does and whatever
 // becomes of the others. Four take less than half of the time that they would
 // take one by one.
-func SealAll(sealings []Sealing, side Side) {
+func SealAll(sealings []Sealing, side Side) { sealAll(sealings, side, nil) }
+
+// sealAll hashes streams meanwhile.
+func sealAll(sealings []Sealing, side Side, beside *streams) {
 	for len(sealings) > MaxAtOnce {
-		sealSome(sealings[:MaxAtOnce], side)
+		sealSome(sealings[:MaxAtOnce], side, beside)
 		sealings = sealings[MaxAtOnce:]
 	}
-	sealSome(sealings, side)
+	sealSome(sealings, side, beside)
 }
 
-func sealSome(sealings []Sealing, side Side) {
+func sealSome(sealings []Sealing, side Side, beside *streams) {
 	var messages [MaxAtOnce]ige.Message
 	var sound [MaxAtOnce]*Sealing // those whose messages these are
 	n := 0
@@ -129,15 +135,32 @@ func sealSome(sealings []Sealing, side Side) {
 		sound[n] = s
 		n++
 	}
-	ige.Hash(messages[:n])
-	for i, s := range sound[:n] {
-		m := &messages[i] // its Sum is msg_key_large
-		binary.LittleEndian.PutUint64(s.Packet, uint64(s.Key.id))
-		copy(s.Packet[8:PacketHeader], m.Sum[8:24])
-		m.Key, m.IV = s.Key.messageKeys(s.Packet[8:PacketHeader], side)
-		s.QuickAck = binary.LittleEndian.Uint32(m.Sum[:4]) | 1<<31
+	if !beside.waits() {
+		ige.Hash(messages[:n])
+		for i, s := range sound[:n] {
+			s.head(&messages[i], side)
+		}
+		ige.Encrypt(messages[:n])
+		return
 	}
-	ige.Encrypt(messages[:n])
+	// Some are encrypted while the next are hashed.
+	first := min(n, ige.MaxBeside)
+	ige.Hash(messages[:first])
+	for from, to := 0, first; from < n; from, to = to, min(n, to+ige.MaxBeside) {
+		for i, s := range sound[from:to] {
+			s.head(&messages[from+i], side)
+		}
+		ige.EncryptBeside(messages[from:to], messages[to:min(n, to+ige.MaxBeside)], beside.all())
+	}
+}
+
+// head writes what stands before the encrypted bytes, of which m.Sum is the
+// msg_key_large, and sets the keys of m.
+func (s *Sealing) head(m *ige.Message, side Side) {
+	binary.LittleEndian.PutUint64(s.Packet, uint64(s.Key.id))
+	copy(s.Packet[8:PacketHeader], m.Sum[8:24])
+	m.Key, m.IV = s.Key.messageKeys(s.Packet[8:PacketHeader], side)
+	s.QuickAck = binary.LittleEndian.Uint32(m.Sum[:4]) | 1<<31
 }
 
 // pad fills the padding and returns the packet, yet to be encrypted.

@@ -31,8 +31,11 @@ type Conn struct {
 	sent    uint32        // frames, for full
 	head    [8]byte
 	tail    [16]byte
+	pieces  [4][]byte   // of the frame being written
+	out     net.Buffers // those that are not written yet
 
 	// Of the reader.
+	readHead [8]byte
 	received uint32
 	wantsAck bool
 }

@@ -160,16 +160,16 @@ func (c *tlsConn) nextRecord() error {
 
 // Write sends b in as many records as it takes.
 func (c *tlsConn) Write(b []byte) (int, error) {
-	if err := c.WriteBuffers(net.Buffers{b}); err != nil {
+	if err := c.WriteBuffers(&net.Buffers{b}); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
 
 // WriteBuffers sends pieces as if they were one.
-func (c *tlsConn) WriteBuffers(pieces net.Buffers) error {
+func (c *tlsConn) WriteBuffers(pieces *net.Buffers) error {
 	total := 0
-	for _, p := range pieces {
+	for _, p := range *pieces {
 		total += len(p)
 	}
 	var out net.Buffers
@@ -179,7 +179,7 @@ func (c *tlsConn) WriteBuffers(pieces net.Buffers) error {
 	}
 	heads := make([]byte, 0, recordHeader*(total/maxWritten+1))
 	room := 0 // left in the record that was begun
-	for _, p := range pieces {
+	for _, p := range *pieces {
 		for len(p) > 0 {
 			if room == 0 {
 				room = min(maxWritten, total)
@@ -192,18 +192,18 @@ func (c *tlsConn) WriteBuffers(pieces net.Buffers) error {
 			p, room, total = p[n:], room-n, total-n
 		}
 	}
-	return writeBuffers(c.Conn, out)
+	return writeBuffers(c.Conn, &out)
 }
 
 // A BuffersWriter is a connection that takes pieces as if they were one, where
-// [net.Buffers] would write each by itself.
+// [net.Buffers] would write each by itself. It may change the slice.
 type BuffersWriter interface {
-	WriteBuffers(pieces net.Buffers) error
+	WriteBuffers(pieces *net.Buffers) error
 }
 
 // writeBuffers writes pieces in as few writes as the connection can. Pieces
 // that are small go in one, so that they travel in one packet.
-func writeBuffers(c net.Conn, pieces net.Buffers) error {
+func writeBuffers(c net.Conn, pieces *net.Buffers) error {
 	if w, ok := c.(BuffersWriter); ok {
 		return w.WriteBuffers(pieces)
 	}

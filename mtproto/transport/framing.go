@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
-	"net"
 )
 
 // A Framing is how packets are told apart in the stream.
@@ -134,14 +133,14 @@ func (c *Conn) frameParts(payload []byte, quickAck bool) (head, tail []byte, err
 func (c *Conn) ReadFrame(alloc func(n int) []byte) ([]byte, error) {
 	var n int
 	var err error
-	var head [8]byte
+	head := c.readHead[:]
 	switch c.framing {
 	case Abridged:
-		n, err = c.abridgedLength(head[:])
+		n, err = c.abridgedLength(head)
 	case Full:
-		n, err = c.fullLength(head[:])
+		n, err = c.fullLength(head)
 	default:
-		n, err = c.intermediateLength(head[:])
+		n, err = c.intermediateLength(head)
 	}
 	if err != nil {
 		return nil, err
@@ -229,9 +228,9 @@ func (c *Conn) fullLength(head []byte) (int, error) {
 	return int(n - 8), nil // payload and checksum
 }
 
-func (c *Conn) checkFull(head [8]byte, buf []byte) ([]byte, error) {
+func (c *Conn) checkFull(head, buf []byte) ([]byte, error) {
 	payload := buf[:len(buf)-4]
-	crc := crc32.Update(crc32.ChecksumIEEE(head[:]), crc32.IEEETable, payload)
+	crc := crc32.Update(crc32.ChecksumIEEE(head), crc32.IEEETable, payload)
 	if crc != binary.LittleEndian.Uint32(buf[len(payload):]) {
 		return nil, fmt.Errorf("%w: bad checksum", ErrFrame)
 	}
@@ -289,17 +288,19 @@ func (c *Conn) writeParts(parts ...[]byte) error {
 			c.encrypt.XORKeyStream(p, p)
 		}
 	}
-	buffers := make(net.Buffers, 0, len(parts)+1)
+	c.out = c.pieces[:0]
 	if len(c.pending) > 0 {
-		buffers = append(buffers, c.pending)
+		c.out = append(c.out, c.pending)
 		c.pending = nil
 	}
 	for _, p := range parts {
 		if len(p) > 0 {
-			buffers = append(buffers, p)
+			c.out = append(c.out, p)
 		}
 	}
-	return writeBuffers(c.raw, buffers)
+	err := writeBuffers(c.raw, &c.out)
+	clear(c.pieces[:]) // the packet is the caller's again
+	return err
 }
 
 // WriteError sends a transport error in place of a packet.

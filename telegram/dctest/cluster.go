@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tghaul/haul/mtproto/crypto"
+
 	"github.com/tghaul/haul/telegram/dctest/flood"
 
 	"golang.org/x/sync/errgroup"
@@ -152,8 +154,8 @@ func (c *Cluster) serve(ctx context.Context) error {
 		c.dcs[dc.ID] = mtserver.NewDC(mtserver.Config{
 			ID: dc.ID, Test: true, CDN: dc.CDN, RSA: key, Keys: c.keys[dc.ID], Handler: c, Log: c.cfg.Log, Now: c.now,
 			AcceptOldHandshake: c.cfg.AcceptOldHandshake, AnyEnvironment: !c.cfg.StrictEnvironment, SaltLifetime: time.Duration(c.cfg.SaltLifetime),
-			Faults: c.wireFaults(),
-			Shape:  mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
+			Faults: c.wireFaults(), Patience: c.patience(),
+			Shape: mtserver.Shape{RTT: time.Duration(c.cfg.RTT), ConnBandwidth: c.cfg.ConnBandwidth, DCBandwidth: c.cfg.DCBandwidth},
 		})
 		if err := c.open(dc, false); err != nil {
 			return err
@@ -165,6 +167,14 @@ func (c *Cluster) serve(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// patience is how long a DC's packets wait for others. Virtual time has no use for it.
+func (c *Cluster) patience() time.Duration {
+	if c.cfg.InMemory {
+		return 0
+	}
+	return crypto.Patience
 }
 
 // cutAnswer is how many bytes of an answer that breaks off leave.

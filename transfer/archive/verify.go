@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/transfer"
-	"github.com/tghaul/haul/transfer/internal/filehash"
 )
 
 // VerifyOptions say how Verify works. A zero field means its default.
@@ -290,7 +290,7 @@ func (v *verifier) compare(ctx context.Context, root *os.Root, e Entry, sum [32]
 func (v *verifier) sum(ctx context.Context, r io.Reader, p *transfer.FileProgress) (sum [32]byte, n int64, err error) {
 	buf := v.bufs.Get().(*[1 << 20]byte)
 	defer v.bufs.Put(buf)
-	h := filehash.New()
+	h := crypto.NewHash()
 	for ctx.Err() == nil {
 		k, err := r.Read(buf[:])
 		_, _ = h.Write(buf[:k]) // a hash never fails
@@ -300,7 +300,7 @@ func (v *verifier) sum(ctx context.Context, r io.Reader, p *transfer.FileProgres
 		v.tellLocked()
 		v.mu.Unlock()
 		if errors.Is(err, io.EOF) {
-			return [32]byte(h.Sum(nil)), n, nil
+			return h.Finish(), n, nil
 		}
 		if err != nil {
 			return sum, n, err

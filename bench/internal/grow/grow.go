@@ -3,10 +3,10 @@
 package grow
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/tghaul/haul/checkpoint"
@@ -27,6 +27,7 @@ func Scheduler(files, parts int, cpu func() time.Duration) (time.Duration, error
 	for range files {
 		s.add()
 	}
+	runtime.GC() // what was done before leaves nothing to collect
 	begun := cpu()
 	for s.done < parts {
 		if len(s.flying) == 0 {
@@ -60,7 +61,7 @@ func (s *scheduled) handle(e scheduler.Event) {
 		switch a := a.(type) {
 		case scheduler.Start:
 			s.handle(scheduler.Ready{File: a.File, Parts: []scheduler.Part{{Size: fileSize}}})
-		case scheduler.Send:
+		case *scheduler.Send:
 			s.flying = append(s.flying, a.Attempt)
 		case scheduler.Complete:
 			s.done++
@@ -70,46 +71,75 @@ func (s *scheduled) handle(e scheduler.Event) {
 	}
 }
 
+// underWay is how many files of a run send parts at the same time, at most: the
+// default of the scheduler, four large ones and 128 small ones.
+const underWay = 132
+
 // Checkpoint marks so many parts in a store that has so many unfinished files,
 // and returns the CPU time that each took, commits and their share of what the
-// store does beside them included.
-func Checkpoint(files, parts int, cpu func() time.Duration) (took time.Duration, err error) {
+// store does beside them included. As in a run, the files take turns that are
+// under way, at most 132; they lie anywhere among the others.
+func Checkpoint(files, parts int, cpu func() time.Duration) (time.Duration, error) {
+	turns := min(files, underWay)
+	return checkpoints(files, parts, cpu, func(n int) (file, part int) {
+		return n % turns * (files / turns), n / turns
+	})
+}
+
+// Scattered is Checkpoint, but each part is of another file than all before it,
+// as far as there are others: nothing that commits have read serves later ones.
+func Scattered(files, parts int, cpu func() time.Duration) (time.Duration, error) {
+	return checkpoints(files, parts, cpu, func(n int) (file, part int) { return n % files, n / files })
+}
+
+// checkpoints marks the part that next tells of each number.
+func checkpoints(files, parts int, cpu func() time.Duration, next func(n int) (file, part int)) (took time.Duration, err error) {
 	dir, err := os.MkdirTemp("", "haul-grow-*")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := checkpoint.Open(dir, checkpoint.Options{})
+	err = within(dir, files, 1000, func(b *checkpoint.Batch, n int) {
+		b.Begin(key(n), checkpoint.Download{Path: fmt.Sprintf("films/%06d_name.bin", n), Size: 4 << 30, PartSize: 1 << 20})
+	}, func(commits func() error) error { return commits() })
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	var b checkpoint.Batch
-	commit := func() error { return cmp.Or(s.Commit(&b), reset(&b)) }
-	for i := range files {
-		b.Begin(key(i), checkpoint.Download{Path: fmt.Sprintf("films/%06d_name.bin", i), Size: 4 << 30, PartSize: 1 << 20})
-		if b.Len() == 1000 || i == files-1 {
-			if err := commit(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	begun := cpu()
-	for n := range parts {
-		// Files take turns, as those of a real run do; each has 4096 parts.
-		b.Mark(key(n%files), n/files%4096, uint32(n))
-		if b.Len() == marksCommit || n == parts-1 {
-			if err := commit(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	return (cpu() - begun) / time.Duration(parts), nil
+	// The store was closed, so that it has ended what it does with those beside.
+	err = within(dir, parts, marksCommit, func(b *checkpoint.Batch, n int) {
+		file, part := next(n)
+		b.Mark(key(file), part%4096, uint32(n)) // each has 4096 parts
+	}, func(commits func() error) error {
+		runtime.GC() // what was done before leaves nothing to collect
+		begun := cpu()
+		err := commits()
+		took = (cpu() - begun) / time.Duration(parts)
+		return err
+	})
+	return took, err
 }
 
-func reset(b *checkpoint.Batch) error {
-	b.Reset()
-	return nil
+// within opens a store and commits so many changes, so many at a time. around
+// is given what does that.
+func within(dir string, changes, together int, add func(b *checkpoint.Batch, n int), around func(commits func() error) error) (err error) {
+	s, err := checkpoint.Open(dir, checkpoint.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return around(func() error {
+		var b checkpoint.Batch
+		for n := range changes {
+			add(&b, n)
+			if b.Len() == together || n == changes-1 {
+				if err := s.Commit(&b); err != nil {
+					return err
+				}
+				b.Reset()
+			}
+		}
+		return nil
+	})
 }
 
 func key(i int) checkpoint.Key { return checkpoint.Key{Document: int64(i + 1)} }

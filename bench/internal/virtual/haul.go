@@ -101,13 +101,15 @@ func (h *haul) do(a scheduler.Action) {
 	switch a := a.(type) {
 	case scheduler.Start:
 		h.after(0, func() { h.handle(scheduler.Ready{File: a.File, Parts: h.parts()}) })
-	case scheduler.Send:
+	case *scheduler.Send:
 		if h.closing {
 			return
 		}
-		h.request(a.Conn, a.Part.Size, func(r answer) { h.answered(a, r) })
-	case scheduler.Accept:
-		h.after(0, func() { h.handle(scheduler.Written(a)) })
+		id := a.Attempt
+		h.request(a.Conn, a.Part.Size, func(r answer) { h.answered(id, r) })
+	case *scheduler.Accept:
+		written := scheduler.Written(*a)
+		h.after(0, func() { h.handle(written) })
 	case scheduler.Cancel:
 		h.cancelled[a.Attempt] = true
 	case scheduler.Complete:
@@ -127,13 +129,13 @@ func (h *haul) parts() []scheduler.Part {
 	return parts
 }
 
-func (h *haul) answered(s scheduler.Send, r answer) {
-	if h.cancelled[s.Attempt] {
-		delete(h.cancelled, s.Attempt)
+func (h *haul) answered(id scheduler.AttemptID, r answer) {
+	if h.cancelled[id] {
+		delete(h.cancelled, id)
 		return
 	}
 	if r.wait > 0 {
-		h.handle(scheduler.Failed{Attempt: s.Attempt, Failure: scheduler.Failure{
+		h.handle(scheduler.Failed{Attempt: id, Failure: scheduler.Failure{
 			Kind: scheduler.Flood, Wait: r.wait, Premium: r.premium,
 		}})
 		return
@@ -141,5 +143,5 @@ func (h *haul) answered(s scheduler.Send, r answer) {
 	if h.closing {
 		return
 	}
-	h.handle(scheduler.Answered{Attempt: s.Attempt})
+	h.handle(scheduler.Answered{Attempt: id})
 }

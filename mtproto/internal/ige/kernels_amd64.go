@@ -39,6 +39,11 @@ func decrypt4(lanes *byte, n int)
 //go:noescape
 func hash1(lane *byte, data *byte, n int)
 
+// hash2 hashes n blocks of 64 bytes of each of 2 lanes. SHA-NI.
+//
+//go:noescape
+func hash2(lanes *byte, n int)
+
 // hash4 hashes n blocks of 64 bytes of each of 4 lanes. SHA-NI.
 //
 //go:noescape
@@ -58,3 +63,13 @@ func open1(lanes *byte, n int)
 //
 //go:noescape
 func open4(lanes *byte, scratch *byte, n int)
+
+// openBeside decrypts and hashes n times 64 bytes of each of lanes 0 and 1, and hashes n times 128 of lane 2. VAES, AVX-512 and SHA-NI.
+//
+//go:noescape
+func openBeside(lanes *byte, scratch *byte, n int)
+
+// encryptBeside encrypts n times 64 bytes of each of lanes 0 and 1, hashes n times 64 of each, and n times 128 of lane 2. VAES, AVX-512 and SHA-NI.
+//
+//go:noescape
+func encryptBeside(lanes *byte, scratch *byte, n int)

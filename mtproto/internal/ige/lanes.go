@@ -60,7 +60,7 @@ func (p path) encrypt(messages []Message) {
 		}
 		return
 	}
-	p.run(encrypting, messages)
+	p.run(encrypting, messages, nil)
 }
 
 func (p path) decrypt(messages []Message) {
@@ -70,13 +70,13 @@ func (p path) decrypt(messages []Message) {
 		}
 		return
 	}
-	p.run(decrypting, messages)
+	p.run(decrypting, messages, nil)
 }
 
 // run works through messages of any lengths, as many at a time as there are lanes.
-func (p path) run(op operation, messages []Message) {
+func (p path) run(op operation, messages []Message, beside *loan) {
 	var lanes [MaxAtOnce]lane
-	active, lag := 0, p.lag(len(messages))
+	active, lag := 0, p.lag(len(messages), beside)
 	for {
 		for active < MaxAtOnce && len(messages) > 0 {
 			// Not in start: what is stored there is taken to outlive this call.
@@ -89,19 +89,39 @@ func (p path) run(op operation, messages []Message) {
 		if active == 0 {
 			return
 		}
-		turns := sliceBytes / op.unit()
-		for i := range active {
-			turns = min(turns, lanes[i].turns(op))
-		}
-		p.advance(op, &lanes, active, turns)
-		for i := active - 1; i >= 0; i-- {
-			if lanes[i].turns(op) == 0 {
-				lanes[i].finish(op)
-				active--
-				lanes[i] = lanes[active]
-			}
+		active = p.pass(op, &lanes, active, beside)
+	}
+}
+
+// pass works on the active lanes until one of them ends, or long enough, on two of
+// them if there is a stream to go beside. It returns how many are active after it.
+func (p path) pass(op operation, lanes *[MaxAtOnce]lane, active int, beside *loan) int {
+	turns := sliceBytes / op.unit()
+	for i := range active {
+		turns = min(turns, lanes[i].turns(op))
+	}
+	n := 0
+	if beside != nil {
+		n = beside.turns()
+	}
+	if n > 0 {
+		p.advanceBeside(lanes, active, min(turns, n), beside.stream)
+	} else {
+		p.advance(op, lanes, active, turns)
+	}
+	return settle(op, lanes, active)
+}
+
+// settle finishes the lanes that have no turns left, and returns how many have.
+func settle(op operation, lanes *[MaxAtOnce]lane, active int) int {
+	for i := active - 1; i >= 0; i-- {
+		if lanes[i].turns(op) == 0 {
+			lanes[i].finish(op)
+			active--
+			lanes[i] = lanes[active]
 		}
 	}
+	return active
 }
 
 // start does what comes before the kernel's turns. A message that is too short
@@ -200,7 +220,21 @@ func (l *lane) first() *byte { return (*byte)(unsafe.Pointer(l)) }
 
 // advance gives the first active lanes a number of turns, at least one.
 func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
-	for i := range active {
+	point(op, lanes[:active])
+	if width := p.width(op, active); width > 1 {
+		spare(lanes[:width], active)
+		p.together(op, width, lanes[0].first(), turns)
+	} else {
+		for i := range active {
+			lanes[i].kernel1(op, turns)
+		}
+	}
+	moved(op, lanes[:active], turns)
+}
+
+// point sets the pointers that the kernels take.
+func point(op operation, lanes []lane) {
+	for i := range lanes {
 		l := &lanes[i]
 		if op != hashing {
 			l.cipher = unsafe.Pointer(&l.m.Data[l.ciphered])
@@ -209,19 +243,19 @@ func (p path) advance(op operation, lanes *[MaxAtOnce]lane, active, turns int) {
 			l.hash = unsafe.Pointer(&l.m.Data[l.hashed])
 		}
 	}
-	if !p.together(op, active) {
-		for i := range active {
-			lanes[i].kernel1(op, turns)
-		}
-	} else {
-		// Lanes without a message of their own repeat another's work:
-		// a kernel reads a block of all lanes before it writes one.
-		for i := active; i < MaxAtOnce; i++ {
-			lanes[i] = lanes[0]
-		}
-		p.kernel4(op, lanes[0].first(), turns)
+}
+
+// spare fills up the lanes behind the active ones. Lanes without a message of their own repeat
+// another's work: a kernel reads a block of all lanes before it writes one.
+func spare(lanes []lane, active int) {
+	for i := active; i < len(lanes); i++ {
+		lanes[i] = lanes[0]
 	}
-	for i := range active {
+}
+
+// moved takes in that a kernel has done so many turns.
+func moved(op operation, lanes []lane, turns int) {
+	for i := range lanes {
 		l := &lanes[i]
 		l.cipher, l.hash = nil, nil
 		if op != hashing {

@@ -33,7 +33,7 @@ func (p path) hash(messages []Message) {
 		}
 		return
 	}
-	p.run(hashing, messages)
+	p.run(hashing, messages, nil)
 }
 
 func (p path) open(messages []Message) {
@@ -42,28 +42,36 @@ func (p path) open(messages []Message) {
 		p.hash(messages)
 		return
 	}
-	p.run(opening, messages)
+	p.run(opening, messages, nil)
 }
+
+// besides reports whether there are kernels for a stream beside messages. They take
+// more registers than there are without AVX-512.
+func (p path) besides() bool { return p >= vaes }
 
 // lag is how far the hash stays behind the decryption, for which the message before its
 // turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier
 // one. Kernels that are a block ahead with the schedule need another block,
 // but a message that is alone never comes to them.
-func (p path) lag(messages int) int {
-	if p >= vaes && messages > 1 {
+func (p path) lag(messages int, beside *loan) int {
+	if p >= vaes && (messages > 1 || beside != nil) {
 		return 2 * hashBlock
 	}
 	return hashBlock
 }
 
-// together reports whether the kernel for four lanes is faster than that for one.
+// width is for how many lanes the fastest kernel is: one after the other by
+// that for one, or together by that for two or four.
 // Without VAES two messages are opened as fast one by one, each in one pass;
 // two hashes of four would be for nothing.
-func (p path) together(op operation, active int) bool {
-	if p < vaes && (op == hashing || op == opening) {
-		return active > 2
+func (p path) width(op operation, active int) int {
+	switch {
+	case active == 1, active == 2 && op == opening && p < vaes:
+		return 1
+	case active == 2 && op == hashing:
+		return 2
 	}
-	return active > 1
+	return MaxAtOnce
 }
 
 // sumOrder is where SHA-NI wants a, b, c, d, e, f, g and h.
@@ -72,7 +80,8 @@ var sumOrder = [8]int{3, 2, 7, 6, 1, 0, 5, 4}
 // scratchSize is what the kernels with memory of their own take: see _asm/instep.go.
 const scratchSize = 2*4*256 + 15*64 + 63
 
-func (p path) kernel4(op operation, lanes *byte, turns int) {
+// together is the kernel for so many lanes.
+func (p path) together(op operation, width int, lanes *byte, turns int) {
 	var scratch [scratchSize]byte
 	switch op {
 	case encrypting:
@@ -80,11 +89,14 @@ func (p path) kernel4(op operation, lanes *byte, turns int) {
 	case decrypting:
 		decrypt4(lanes, turns)
 	case hashing:
-		if p >= vaes {
+		switch {
+		case width == 2:
+			hash2(lanes, turns)
+		case p >= vaes:
 			hash4wide(lanes, &scratch[0], turns)
-			return
+		default:
+			hash4(lanes, turns)
 		}
-		hash4(lanes, turns)
 	case opening:
 		if p >= vaes {
 			open4(lanes, &scratch[0], turns)

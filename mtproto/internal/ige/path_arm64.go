@@ -31,7 +31,7 @@ func (p path) hash(messages []Message) {
 		}
 		return
 	}
-	p.run(hashing, messages)
+	p.run(hashing, messages, nil)
 }
 
 func (p path) open(messages []Message) {
@@ -40,24 +40,37 @@ func (p path) open(messages []Message) {
 		p.hash(messages)
 		return
 	}
-	p.run(opening, messages)
+	p.run(opening, messages, nil)
+}
+
+// besides reports whether there are kernels for a stream beside messages.
+func (path) besides() bool { return false }
+
+func (path) advanceBeside(*[MaxAtOnce]lane, int, int, *Stream) { panic("ige: no such kernel") }
+
+func (p path) openBeside(messages []Message, _ Streams) { p.open(messages) }
+
+func (p path) encryptBeside(messages, hash []Message, _ Streams) {
+	p.encrypt(messages)
+	p.hash(hash)
 }
 
 // lag is how far the hash stays behind the decryption, for which the message before its
 // turns is decrypted by itself: what is hashed in one turn was decrypted in an earlier one.
-func (path) lag(int) int { return hashBlock }
+func (path) lag(int, *loan) int { return hashBlock }
 
-// together reports whether the kernel for four lanes is faster than that for
-// one, by the latencies and throughputs that Arm gives for its Cortex-A76: hashes of two
+// width is for how many lanes the fastest kernel is, one by one or together,
+// by the latencies and throughputs that Arm gives for its Cortex-A76: hashes of two
 // messages already keep the one unit busy that computes them.
-func (path) together(op operation, active int) bool {
-	if op == hashing || op == opening {
-		return active > 2
+func (path) width(op operation, active int) int {
+	if active == 1 || active == 2 && (op == hashing || op == opening) {
+		return 1
 	}
-	return active > 1
+	return MaxAtOnce
 }
 
-func (path) kernel4(op operation, lanes *byte, turns int) {
+// together is the kernel for so many lanes, which are four here.
+func (path) together(op operation, _ int, lanes *byte, turns int) {
 	switch op {
 	case encrypting:
 		encrypt4(lanes, turns)

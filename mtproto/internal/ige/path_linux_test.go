@@ -37,7 +37,7 @@ func guarded(t *testing.T, n int, atEnd bool) []byte {
 // No kernel reads or writes beyond a message, whatever its length.
 func TestGuardedMemory(t *testing.T) {
 	for _, atEnd := range []bool{true, false} {
-		memory := make([][]byte, MaxAtOnce)
+		memory, stream := make([][]byte, MaxAtOnce), guarded(t, 2048, atEnd)
 		for i := range memory {
 			memory[i] = guarded(t, 1024, atEnd)
 		}
@@ -56,6 +56,15 @@ func TestGuardedMemory(t *testing.T) {
 					p.decrypt(messages)
 					p.hash(messages)
 					p.open(messages)
+					for _, taken := range []int{size, 2048} {
+						s := &Stream{Data: stream[:taken]}
+						if atEnd {
+							s.Data = stream[2048-taken:]
+						}
+						p.openBeside(messages, &one{Stream: s})
+						s.Data = stream
+						p.encryptBeside(messages[:(n+1)/2], messages[(n+1)/2:], &one{Stream: s})
+					}
 				}
 			}
 		}

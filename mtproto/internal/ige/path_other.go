@@ -30,3 +30,15 @@ func (path) open(messages []Message) {
 		hashPortable(&messages[i])
 	}
 }
+
+func (path) besides() bool { return false }
+
+func (p path) openBeside(messages []Message, _ Streams) { p.open(messages) }
+
+func (p path) encryptBeside(messages, hash []Message, _ Streams) {
+	p.encrypt(messages)
+	p.hash(hash)
+}
+
+// sumOrder is that of the standard.
+var sumOrder = [8]int{0, 1, 2, 3, 4, 5, 6, 7}

@@ -18,6 +18,9 @@ type roundLane struct {
 	lane       int
 	data       Register
 	abef, cdgh VecPhysical
+	// stream is 0, or else 1 and 2 for the two blocks of each turn of a lane that
+	// takes two, one after the other: see beside.go.
+	stream int
 
 	words  VecPhysical    // the last four words of the schedule, Wt-4 to Wt-1
 	before VecPhysical    // the four before them
@@ -25,11 +28,11 @@ type roundLane struct {
 }
 
 var (
-	roundLanes = [4]roundLane{
-		{0, R12, X1, X2, X9, X13, [2]VecPhysical{X16, X17}},
-		{1, R13, X3, X4, X10, X14, [2]VecPhysical{X18, X19}},
-		{2, RSI, X5, X6, X11, X15, [2]VecPhysical{X20, X21}},
-		{3, RBX, X7, X8, X12, X24, [2]VecPhysical{X22, X23}},
+	fourLanes = []roundLane{
+		{0, R12, X1, X2, 0, X9, X13, [2]VecPhysical{X16, X17}},
+		{1, R13, X3, X4, 0, X10, X14, [2]VecPhysical{X18, X19}},
+		{2, RSI, X5, X6, 0, X11, X15, [2]VecPhysical{X20, X21}},
+		{3, RBX, X7, X8, 0, X12, X24, [2]VecPhysical{X22, X23}},
 	}
 	// Schedules of one block of each lane: the one whose rounds come next,
 	// and the one that is made meanwhile. They change places in each turn.
@@ -41,9 +44,9 @@ var (
 
 const scheduleSize = 4 * 256
 
-// inStep is a kernel for four lanes in step: func(lanes, scratch *byte, n int). beside returns what
+// inStep is a kernel for lanes in step: func(lanes, scratch *byte, n int). beside returns what
 // each turn does beside the hash, before and after what comes first and last.
-func inStep(name, doc string, before func(), beside func() stream, after func()) {
+func inStep(name, doc string, lanes []roundLane, before func(), beside func() stream, after func()) {
 	begin(name, "func(lanes, scratch *byte, n int)", doc)
 	Load(Param("lanes"), RDI)
 	Load(Param("scratch"), scheduled)
@@ -52,24 +55,24 @@ func inStep(name, doc string, before func(), beside func() stream, after func())
 	ANDQ(I32(-64), scheduled)
 	LEAQ(Mem{Base: scheduled, Disp: scheduleSize}, ahead)
 	LEAQ(Mem{Base: ahead, Disp: scheduleSize}, aligned)
-	for _, h := range roundLanes {
+	for _, h := range lanes {
 		MOVQ(field(h.lane, offHash), h.data)
 		MOVOU(field(h.lane, offSum), h.abef)
 		MOVOU(field(h.lane, offSum+16), h.cdgh)
 	}
 	before()
 	XORQ(RAX, RAX)
-	emit(makeSchedules(0, scheduled))
+	emit(makeSchedules(lanes, 0, scheduled))
 	DECQ(RCX)
 	JZ(LabelRef("last"))
 	Label("loop")
-	emit(beside(), makeSchedules(shaBlock, ahead), inStepRounds())
+	emit(append([]stream{beside(), makeSchedules(lanes, 1, ahead)}, inStepRounds(lanes)...)...)
 	XCHGQ(scheduled, ahead)
 	ADDQ(Imm(shaBlock), RAX)
 	DECQ(RCX)
 	JNZ(LabelRef("loop"))
 	Label("last")
-	emit(beside(), inStepRounds())
+	emit(append([]stream{beside()}, inStepRounds(lanes)...)...)
 	after()
 	VZEROUPPER()
 	RET()
@@ -77,13 +80,41 @@ func inStep(name, doc string, before func(), beside func() stream, after func())
 
 // ofSchedule is where words 4g to 4g+3 are, with the round constants added.
 func ofSchedule(base Register, h roundLane, g int) Mem {
-	return Mem{Base: base, Disp: h.lane*256 + g*16}
+	return Mem{Base: base, Disp: h.slot()*256 + g*16}
 }
 
-// inStepRounds is the 64 rounds of a block of each lane: FIPS 180-4, 6.2.2, steps 2 to 4.
-func inStepRounds() (s stream) {
+func (h roundLane) slot() int { return h.lane + max(0, h.stream-1) }
+
+// block is byte off of the block that the lane hashes so many turns from here.
+func (h roundLane) block(turn, off int) Mem {
+	if h.stream == 0 {
+		return at(h.data, shaBlock*turn+off)
+	}
+	return Mem{Base: h.data, Index: RAX, Scale: 2, Disp: 2*shaBlock*turn + shaBlock*(h.stream-1) + off}
+}
+
+// inStepRounds is the rounds of all lanes: those that take a block each turn in
+// step, and beside them those that take two.
+func inStepRounds(lanes []roundLane) []stream {
+	var single []roundLane
+	var double stream
+	for _, h := range lanes {
+		if h.stream == 0 {
+			single = append(single, h)
+		} else {
+			double = append(double, rounds64(h)...)
+		}
+	}
+	if double == nil {
+		return []stream{rounds64(single...)}
+	}
+	return []stream{rounds64(single...), double}
+}
+
+// rounds64 is the 64 rounds of a block of each lane: FIPS 180-4, 6.2.2, steps 2 to 4.
+func rounds64(lanes ...roundLane) (s stream) {
 	each := func(f func(h roundLane)) {
-		for _, h := range roundLanes {
+		for _, h := range lanes {
 			s = append(s, func() { f(h) })
 		}
 	}
@@ -106,17 +137,17 @@ func inStepRounds() (s stream) {
 	return s
 }
 
-// makeSchedules is step 1 of the same for the block off bytes from here.
-func makeSchedules(off int, to Register) (s stream) {
+// makeSchedules is step 1 of the same for the blocks of the turn that is so many from here.
+func makeSchedules(lanes []roundLane, turn int, to Register) (s stream) {
 	each := func(f func(h roundLane)) {
-		for _, h := range roundLanes {
+		for _, h := range lanes {
 			s = append(s, func() { f(h) })
 		}
 	}
 	for g := range 16 {
 		each(func(h roundLane) {
 			if g < 4 {
-				VMOVDQU(at(h.data, off+16*g), h.words)
+				VMOVDQU(h.block(turn, 16*g), h.words)
 				VPSHUFB(bigEndian, h.words, h.words)
 			}
 			VPADDD(constants.Offset(16*g), h.words, X0)

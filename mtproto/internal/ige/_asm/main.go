@@ -97,5 +97,6 @@ func main() {
 	aesKernels()
 	hashKernels()
 	openKernels()
+	besideKernels()
 	Generate()
 }

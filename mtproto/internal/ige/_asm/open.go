@@ -24,7 +24,7 @@ func openKernels() {
 		},
 		func() { aes.store() })
 
-	wide := wideCipher{Mem{Base: aligned}}
-	inStep("open4", "decrypts and hashes n times 64 bytes of each of 4 lanes. VAES, AVX-512 and SHA-NI.",
-		wide.load, wide.decrypt, wide.store)
+	wide := wideCipher{Mem{Base: aligned}, 2}
+	inStep("open4", "decrypts and hashes n times 64 bytes of each of 4 lanes. VAES, AVX-512 and SHA-NI.", fourLanes,
+		wide.load, func() stream { return wide.turn(wideDecrypt) }, wide.store)
 }

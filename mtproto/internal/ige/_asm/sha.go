@@ -101,6 +101,15 @@ func hashKernels() {
 	RET()
 
 	first, second := pair(0, R12, R13), pair(2, RSI, RBX)
+	kernel("hash2", "hashes n blocks of 64 bytes of each of 2 lanes. SHA-NI.", shaBlock,
+		func() {
+			for _, h := range first {
+				h.load()
+			}
+			MOVOU(bigEndian, swapRegister)
+		},
+		func() { emit(hashBlock(first...)) },
+		func() {})
 	kernel("hash4", "hashes n blocks of 64 bytes of each of 4 lanes. SHA-NI.", shaBlock,
 		func() {
 			for _, h := range append(first, second...) {
@@ -110,6 +119,6 @@ func hashKernels() {
 		},
 		func() { emit(hashBlock(first...)); emit(hashBlock(second...)) },
 		func() {})
-	inStep("hash4wide", "hashes n blocks of 64 bytes of each of 4 lanes. AVX-512 and SHA-NI.",
+	inStep("hash4wide", "hashes n blocks of 64 bytes of each of 4 lanes. AVX-512 and SHA-NI.", fourLanes,
 		func() {}, func() stream { return nil }, func() {})
 }

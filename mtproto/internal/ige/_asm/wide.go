@@ -11,7 +11,10 @@ import (
 // but as long where the CPU computes them in two halves, and each of
 // them keeps both of its AES units from everything else for that time.
 // It has Y25 to Y31. Its round keys are in memory.
-type wideCipher struct{ keys Mem }
+type wideCipher struct {
+	keys   Mem
+	halves int // 2, or 1 for two messages in one register
+}
 
 const wideKeysSize = (rounds + 1) * 64
 
@@ -39,10 +42,10 @@ func scatter(place func(lane int) Mem, half int, y VecPhysical) {
 func (c wideCipher) key(i, half int) Mem { return c.keys.Offset(64*i + 32*half) }
 
 func (c wideCipher) load() {
-	for i, p := range wideData {
+	for i, p := range wideData[:2*c.halves] {
 		MOVQ(field(i, offCipher), p)
 	}
-	for half := range 2 {
+	for half := range c.halves {
 		for i := range rounds + 1 {
 			gather(func(lane int) Mem { return field(lane, offKeys+aesBlock*i) }, half, wideScrap)
 			VMOVDQU64(wideScrap, c.key(i, half))
@@ -54,17 +57,25 @@ func (c wideCipher) load() {
 }
 
 func (c wideCipher) store() {
-	for half := range 2 {
+	for half := range c.halves {
 		scatter(func(lane int) Mem { return field(lane, offChain) }, half, wideState[half])
 		VPXORQ(c.key(rounds, half), widePrev[half], widePrev[half])
 		scatter(func(lane int) Mem { return field(lane, offChain+aesBlock) }, half, widePrev[half])
 	}
 }
 
-// decrypt is 64 bytes of each lane, see direction.block.
-func (c wideCipher) decrypt() (s stream) {
+// A wideDirection is the wide form of a direction.
+type wideDirection struct{ round, last func(key, in, out Op) }
+
+var (
+	wideEncrypt = wideDirection{func(k, in, out Op) { VAESENC(k, in, out) }, func(k, in, out Op) { VAESENCLAST(k, in, out) }}
+	wideDecrypt = wideDirection{func(k, in, out Op) { VAESDEC(k, in, out) }, func(k, in, out Op) { VAESDECLAST(k, in, out) }}
+)
+
+// turn is 64 bytes of each lane, see direction.block.
+func (c wideCipher) turn(d wideDirection) (s stream) {
 	each := func(f func(half int, state, prev, in VecPhysical)) {
-		for half := range 2 {
+		for half := range c.halves {
 			s = append(s, func() { f(half, wideState[half], widePrev[half], wideIn[half]) })
 		}
 	}
@@ -76,10 +87,10 @@ func (c wideCipher) decrypt() (s stream) {
 			VPXORQ(wideScrap, state, state)
 		})
 		for i := 1; i < rounds; i++ {
-			each(func(half int, state, prev, in VecPhysical) { VAESDEC(c.key(i, half), state, state) })
+			each(func(half int, state, prev, in VecPhysical) { d.round(c.key(i, half), state, state) })
 		}
 		each(func(half int, state, prev, in VecPhysical) {
-			VAESDECLAST(prev, state, state)
+			d.last(prev, state, state)
 			VPXORQ(c.key(rounds, half), in, prev)
 		})
 		each(func(half int, state, prev, in VecPhysical) { scatter(place, half, state) })

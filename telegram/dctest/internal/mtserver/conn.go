@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/tghaul/haul/mtproto/crypto"
 	"github.com/tghaul/haul/mtproto/transport"
 )
 
@@ -37,6 +38,8 @@ type serverConn struct {
 	media  bool
 	net    *shapedConn
 	frames *transport.Conn
+	opener *crypto.Opener   // the reader's
+	sealer *crypto.Encloser // the writer's
 	remote string
 	held   *semaphore.Weighted
 	excess bool          // more connections than the DC takes: it gets -429
@@ -81,6 +84,7 @@ func (d *DC) ServeConn(ctx context.Context, nc net.Conn, mediaOnly bool) error {
 func (d *DC) newConn(nc net.Conn, mediaOnly bool) *serverConn {
 	c := &serverConn{
 		dc: d, id: lastConnID.Add(1), media: mediaOnly, net: newShapedConn(nc, d),
+		opener: d.sealer.Opener(), sealer: d.sealer.Encloser(),
 		held: semaphore.NewWeighted(maxHeld), wake: make(chan struct{}, 1),
 	}
 	if a := nc.RemoteAddr(); a != nil {

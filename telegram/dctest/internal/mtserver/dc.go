@@ -27,6 +27,7 @@ type Config struct {
 	AcceptOldHandshake bool             // also req_pq, inner data without a DC id, and the SHA-1 padding
 	SaltLifetime       time.Duration    // 0: 30 minutes; a salt stays valid as long again
 	MaxConns           int              // more connections at once get -429; 0: no limit
+	Patience           time.Duration    // of packets for others to be encrypted with; see crypto.NewSealer
 	Log                *slog.Logger     // nil: silent
 	Faults             Faults
 	Shape              Shape
@@ -48,6 +49,7 @@ type DC struct {
 	rsa       *crypto.PublicKey
 	keys      *KeyStore
 	log       *slog.Logger
+	sealer    *crypto.Sealer
 	stats     counters
 	limits    dcLimits
 	keep      int64 // bytes of answers that a session keeps until acknowledged
@@ -85,6 +87,7 @@ func NewDC(cfg Config) *DC {
 		rsa:       &crypto.PublicKey{N: cfg.RSA.N, E: cfg.RSA.E},
 		keys:      cfg.Keys,
 		log:       cfg.Log.With("dc", cfg.ID),
+		sealer:    crypto.NewSealer(crypto.FromServer, cfg.Patience),
 		limits:    newDCLimits(cfg.Shape.DCBandwidth),
 		keep:      maxKept,
 		listeners: make(map[net.Listener]struct{}),

@@ -50,9 +50,19 @@ func pattern(b []byte) {
 	}
 }
 
+// A source fills what is read of it.
+type source func([]byte) error
+
+func (s source) ReadAt(b []byte, _ int64) (int, error) {
+	if err := s(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
 // savePart sends a part whose bytes read fills.
-func savePart(ctx context.Context, s *mtproto.Session, part int32, n int, read func([]byte) error) error {
-	r, err := s.InvokeWith(ctx, &api.UploadSaveFilePartRequest{FileID: 1, FilePart: part}, mtproto.Payload{Len: n, Read: read})
+func savePart(ctx context.Context, s *mtproto.Session, part int32, n int, read source) error {
+	r, err := s.InvokeWith(ctx, &api.UploadSaveFilePartRequest{FileID: 1, FilePart: part}, mtproto.Payload{Len: n, From: read})
 	if err == nil {
 		r.Release()
 	}
@@ -101,6 +111,9 @@ func TestPayload(t *testing.T) {
 					})
 				}
 				wg.Wait()
+				synctest.Wait() // what was sent twice may be handled twice
+				p.mu.Lock()
+				defer p.mu.Unlock()
 				for part, n := range sizes {
 					want := make([]byte, n)
 					pattern(want)
@@ -143,8 +156,68 @@ func TestPayloadUnread(t *testing.T) {
 		}
 		begun := time.Now()
 		wg.Wait()
+		synctest.Wait() // what was sent twice may be handled twice
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if len(p.got) != 4 || time.Since(begun) > 10*time.Second {
 			t.Errorf("%d parts arrived after %v, want 4", len(p.got), time.Since(begun))
+		}
+	})
+}
+
+// TestPayloadGivenUp: a call is given up while its payload is read. Those that
+// come after it bring their own bytes.
+func TestPayloadGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &parts{got: map[int32][]byte{}}
+		s, err := dialTo(t, mtserver.Config{Handler: p}, mtproto.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		content := make([]byte, 3000)
+		pattern(content)
+		reading, goOn := make(chan struct{}), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			err := savePart(ctx, s, 0, 500, func(b []byte) error {
+				close(reading)
+				<-goOn
+				copy(b, content)
+				return nil
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("given up: %v", err)
+			}
+		})
+		<-reading
+		cancel()
+		wg.Wait()
+		for part := range int32(5) {
+			wg.Go(func() {
+				r, err := s.InvokeWith(t.Context(), &api.UploadSaveFilePartRequest{FileID: 1, FilePart: part + 1},
+					mtproto.Payload{Len: 500, From: bytes.NewReader(content), At: 500 * int64(part)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Release()
+			})
+		}
+		synctest.Wait() // all of them wait for the one that is read
+		close(goOn)
+		wg.Wait()
+		synctest.Wait() // nobody waits for the answer to the one that was given up
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for part := range int32(5) {
+			if want := content[500*part:][:500]; !bytes.Equal(p.got[part+1], want) {
+				t.Errorf("part %d has other bytes", part+1)
+			}
+		}
+		if got, sent := p.got[0]; sent && !bytes.Equal(got, content[:500]) {
+			t.Error("the part that was given up has other bytes")
 		}
 	})
 }

@@ -89,7 +89,7 @@ func (c *serverConn) handleEncrypted(ctx context.Context, f *frameBuf, quick boo
 			return nil
 		}
 	}
-	plain, err := key.key.Open(f.data, crypto.FromClient)
+	plain, err := c.opener.Open(key.key, f.data)
 	if err != nil {
 		d.stats.broken.Add(1)
 		return fmt.Errorf("%w: %w", errBroken, err)
@@ -270,7 +270,7 @@ func (r *received) reject(code int, newSalt int64) {
 	msgID, seqNo := s.nextIDLocked(true), s.nextSeqNoLocked(false)
 	s.mu.Unlock()
 	mem := append(make([]byte, bodyOffset, bodyOffset+len(body)+sealRoom), body...)
-	packet, err := s.seal(mem, msgID, seqNo, r.point)
+	packet, err := s.seal(mem, msgID, seqNo, r.point, sealAlone)
 	if err != nil {
 		s.dc.log.Error("cannot seal", "err", err)
 		return

@@ -27,7 +27,7 @@ func (c *serverConn) writeBatch(s *Session, b *batch) error {
 			faults = append(faults, m.point)
 		}
 	}
-	packet, scratch, err := c.dc.pack(s, b)
+	packet, scratch, err := c.pack(s, b)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *serverConn) writeAnswer(p Point, packet []byte, first bool) error {
 // pack makes the packet of a batch, in pooled memory that goes back after
 // writing. The messages are copied: sealing and obfuscation destroy a packet,
 // and the messages may have to be sent again.
-func (d *DC) pack(s *Session, b *batch) (packet, scratch []byte, err error) {
+func (c *serverConn) pack(s *Session, b *batch) (packet, scratch []byte, err error) {
 	size := bodyOffset + sealRoom + 8
 	for _, m := range b.msgs {
 		size += 16 + m.size
@@ -95,16 +95,24 @@ func (d *DC) pack(s *Session, b *batch) (packet, scratch []byte, err error) {
 		e.Raw(m.body)
 	}
 	scratch = e.Bytes()
-	packet, err = s.seal(scratch, id, seqNo, b.msgs[0].point)
+	packet, err = s.seal(scratch, id, seqNo, b.msgs[0].point, c.sealer.Seal)
 	if err != nil {
 		putMem(scratch)
 	}
 	return packet, scratch, err
 }
 
+// A sealFunc is crypto.Encloser.Seal, or does the same.
+type sealFunc func(crypto.Sealing) (packet []byte, quickAck uint32, err error)
+
+// sealAlone is for packets that do not come from a connection's writer.
+func sealAlone(s crypto.Sealing) (packet []byte, quickAck uint32, err error) {
+	return s.Key.Seal(s.Buf, s.N, crypto.FromServer, s.Padding, s.Rand)
+}
+
 // seal encrypts, in place, a message whose body stands in mem from bodyOffset
 // to its end. The packet begins where mem does.
-func (s *Session) seal(mem []byte, id int64, seqNo int32, p Point) ([]byte, error) {
+func (s *Session) seal(mem []byte, id int64, seqNo int32, p Point, seal sealFunc) ([]byte, error) {
 	d := s.dc
 	_, salt := d.keys.checkSalt(s.key, 0, d.cfg.Now(), d.cfg.SaltLifetime)
 	h := crypto.Header{Salt: salt, SessionID: s.id, MsgID: id, SeqNo: seqNo, Length: int32(len(mem) - bodyOffset)}
@@ -112,7 +120,7 @@ func (s *Session) seal(mem []byte, id int64, seqNo int32, p Point) ([]byte, erro
 	if lie := d.cfg.Faults.Corrupt.Plaintext; lie != nil {
 		return s.sealLie(mem, p, lie)
 	}
-	packet, _, err := s.key.key.Seal(mem[:cap(mem)], len(mem)-24, crypto.FromServer, 0, rand.Reader)
+	packet, _, err := seal(crypto.Sealing{Key: s.key.key, Buf: mem[:cap(mem)], N: len(mem) - 24, Rand: rand.Reader})
 	if err != nil {
 		return nil, fmt.Errorf("seal message %#x: %w", id, err)
 	}

@@ -1,12 +1,9 @@
-package mtproto
+package crypto
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/tghaul/haul/mtproto/crypto"
 )
 
 // Packets of several connections are encrypted and decrypted together, for
@@ -25,62 +22,18 @@ import (
 // There is half a place for each core: the other half of the cores reads and
 // writes meanwhile, so that packets come to wait when there are many, and only then.
 
-// smallPacket is the length in bytes up to which a packet goes by itself: it
-// takes less time than what it might have to wait for.
-const smallPacket = 16 << 10
-
 const (
-	// patience is how long company is waited for at most. It is of use from some
+	// Patience is how long company is waited for at most. It is of use from some
 	// hundred parts a second on, when there are always many under way.
-	patience = 4 * time.Millisecond
+	Patience = 4 * time.Millisecond
 	// Company is expected if enough packets of others came in the last while.
-	lately      = 5 * patience
+	lately      = 5 * Patience
 	enoughCame  = 2
 	rememberedN = 8
 )
 
-// A Sealer encrypts and decrypts the packets of all sessions that share it.
-type Sealer struct {
-	opens gatherer[crypto.Packet]
-	seals gatherer[crypto.Sealing]
-}
-
-// NewSealer returns a Sealer for any number of sessions.
-func NewSealer() *Sealer {
-	places := runtime.GOMAXPROCS(0)
-	if crypto.AtOnce() > 1 {
-		places = max(1, places/2)
-	}
-	s := new(Sealer)
-	if crypto.AtOnce() > 1 {
-		s.opens.patience, s.seals.patience = patience, patience
-	}
-	s.opens.free, s.opens.do = places, func(batch []crypto.Packet) { crypto.OpenAll(batch, crypto.FromServer) }
-	s.seals.free, s.seals.do = places, func(batch []crypto.Sealing) { crypto.SealAll(batch, crypto.FromClient) }
-	return s
-}
-
-// open is crypto.AuthKey.Open for a client. r is the caller's own.
-func (s *Sealer) open(r *request[crypto.Packet], key *crypto.AuthKey, packet []byte) ([]byte, error) {
-	if len(packet) <= smallPacket {
-		return key.Open(packet, crypto.FromServer)
-	}
-	p := s.opens.run(r, crypto.Packet{Key: key, Bytes: packet})
-	return p.Plaintext, p.Err
-}
-
-// seal is crypto.AuthKey.Seal for a client, with as little padding as possible.
-func (s *Sealer) seal(r *request[crypto.Sealing], sealing crypto.Sealing) ([]byte, error) {
-	if sealing.N <= smallPacket {
-		packet, _, err := sealing.Key.Seal(sealing.Buf, sealing.N, crypto.FromClient, 0, sealing.Rand)
-		return packet, err
-	}
-	sealing = s.seals.run(r, sealing)
-	return sealing.Packet, sealing.Err
-}
-
 // gather is how many items are done together.
-const gather = crypto.MaxAtOnce
+const gather = MaxAtOnce
 
 // A gatherer does items of several goroutines together.
 type gatherer[T any] struct {
@@ -157,11 +110,21 @@ func (g *gatherer[T]) run(r *request[T], item T) T {
 	return item
 }
 
+// busy reports whether items come often enough that the next one is near.
+func (g *gatherer[T]) busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, n := time.Now(), 0
+	for _, a := range g.came {
+		if a.who != nil && now.Sub(a.at) <= lately {
+			n++
+		}
+	}
+	return n >= enoughCame
+}
+
 // companyLocked notes that r has come, and reports whether others are about to.
 func (g *gatherer[T]) companyLocked(r *request[T]) bool {
-	if g.patience == 0 {
-		return false
-	}
 	now, others := time.Now(), 0
 	for _, a := range g.came {
 		if a.who != nil && a.who != r && now.Sub(a.at) <= lately {
@@ -170,7 +133,7 @@ func (g *gatherer[T]) companyLocked(r *request[T]) bool {
 	}
 	g.came[g.next] = arrival[T]{r, now}
 	g.next = (g.next + 1) % len(g.came)
-	return others >= enoughCame
+	return others >= enoughCame && g.patience > 0
 }
 
 // await waits until there is company enough for r, which is the host, or it has waited enough.

@@ -1,4 +1,4 @@
-package mtproto
+package crypto
 
 import (
 	"bytes"
@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-
-	"github.com/tghaul/haul/mtproto/crypto"
 )
 
 // Who is alone is served at once; who comes while others work waits, and is
@@ -109,7 +107,7 @@ func TestGathererCrowd(t *testing.T) {
 // Packets of several sessions, with keys of their own, large and small, good
 // and bad, through one Sealer: each is as it would be alone.
 func TestSealer(t *testing.T) {
-	s := NewSealer()
+	s := NewSealer(FromClient, Patience)
 	s.opens.free, s.seals.free = 1, 1 // so that some wait
 	seed := mathrand.Uint64()
 	t.Logf("seed %d", seed)
@@ -117,26 +115,26 @@ func TestSealer(t *testing.T) {
 	for k := range 6 {
 		group.Go(func() {
 			rnd := mathrand.New(mathrand.NewPCG(seed, uint64(k)))
-			key := crypto.NewAuthKey([256]byte{byte(k)})
-			open, seal := newRequest[crypto.Packet](), newRequest[crypto.Sealing]()
+			key := NewAuthKey([256]byte{byte(k)})
+			open, seal := s.Opener(), s.Encloser()
 			for i := range 20 {
 				n := 4 * rnd.IntN(4*smallPacket/4)
 				if i%5 == 0 {
 					n = smallPacket - 40 + 4*rnd.IntN(20)
 				}
 				plain := bytes.Repeat([]byte{byte(i)}, n)
-				buf := make([]byte, crypto.SealedSize(n))
-				copy(buf[crypto.PacketHeader:], plain)
-				packet, err := s.seal(seal, crypto.Sealing{Key: key, Buf: buf, N: n, Rand: rand.Reader})
+				buf := make([]byte, SealedSize(n))
+				copy(buf[PacketHeader:], plain)
+				packet, _, err := seal.Seal(Sealing{Key: key, Buf: buf, N: n, Rand: rand.Reader})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if got, err := key.Open(bytes.Clone(packet), crypto.FromClient); err != nil || !bytes.HasPrefix(got, plain) {
+				if got, err := key.Open(bytes.Clone(packet), FromClient); err != nil || !bytes.HasPrefix(got, plain) {
 					t.Errorf("%d bytes are not sealed right: %v", n, err)
 				}
-				copy(buf[crypto.PacketHeader:], plain)
-				if packet, _, err = key.Seal(buf, n, crypto.FromServer, 0, rand.Reader); err != nil {
+				copy(buf[PacketHeader:], plain)
+				if packet, _, err = key.Seal(buf, n, FromServer, 0, rand.Reader); err != nil {
 					t.Error(err)
 					return
 				}
@@ -144,8 +142,8 @@ func TestSealer(t *testing.T) {
 				if bad {
 					packet[8+rnd.IntN(len(packet)-8)] ^= 1
 				}
-				got, err := s.open(open, key, packet)
-				if errors.Is(err, crypto.ErrMsgKey) != bad || (err == nil) == bad || bad != (got == nil) || !bad && !bytes.HasPrefix(got, plain) {
+				got, err := open.Open(key, packet)
+				if errors.Is(err, ErrMsgKey) != bad || (err == nil) == bad || bad != (got == nil) || !bad && !bytes.HasPrefix(got, plain) {
 					t.Errorf("packet of %d bytes, bad: %v; got %d bytes, %v", n, bad, len(got), err)
 				}
 			}
@@ -158,18 +156,18 @@ func TestSealer(t *testing.T) {
 // stands for reading, each for itself and gathered; it says how many were opened together.
 func BenchmarkSealer(b *testing.B) {
 	const connections, size = 8, 1 << 20
-	key := crypto.NewAuthKey([256]byte{1})
-	sealed, _, err := key.Seal(make([]byte, crypto.SealedSize(size)), size, crypto.FromServer, 0, rand.Reader)
+	key := NewAuthKey([256]byte{1})
+	sealed, _, err := key.Seal(make([]byte, SealedSize(size)), size, FromServer, 0, rand.Reader)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, gathered := range []bool{false, true} {
 		name := map[bool]string{false: "alone", true: "gathered"}[gathered]
 		b.Run(name, func(b *testing.B) {
-			s := NewSealer()
+			s := NewSealer(FromClient, Patience)
 			var batches atomic.Int64
 			do := s.opens.do
-			s.opens.do = func(batch []crypto.Packet) {
+			s.opens.do = func(batch []Packet) {
 				batches.Add(1)
 				do(batch)
 			}
@@ -177,14 +175,14 @@ func BenchmarkSealer(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism((connections + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
 			b.RunParallel(func(pb *testing.PB) {
-				buf, r := make([]byte, len(sealed)), newRequest[crypto.Packet]()
+				buf, r := make([]byte, len(sealed)), s.Opener()
 				for pb.Next() {
 					copy(buf, sealed)
 					var err error
 					if gathered {
-						_, err = s.open(r, key, buf)
+						_, err = r.Open(key, buf)
 					} else {
-						_, err = key.Open(buf, crypto.FromServer)
+						_, err = key.Open(buf, FromServer)
 					}
 					if err != nil {
 						b.Error(err)

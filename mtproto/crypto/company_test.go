@@ -1,4 +1,4 @@
-package mtproto
+package crypto
 
 import (
 	"crypto/rand"
@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/tghaul/haul/mtproto/crypto"
 )
 
 // Company is waited for only by those who can expect it, never for longer than
@@ -40,7 +38,7 @@ func TestCompany(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := gatherer[int]{free: 1, patience: patience, do: func([]int) {}}
+				g := gatherer[int]{free: 1, patience: Patience, do: func([]int) {}}
 				requests := map[int]*request[int]{}
 				for _, who := range tt.who {
 					if requests[who] == nil {
@@ -77,7 +75,7 @@ func TestCompanyCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 2
 		var working atomic.Int64
-		g := gatherer[int]{free: places, patience: patience}
+		g := gatherer[int]{free: places, patience: Patience}
 		g.do = func(batch []int) {
 			if n := working.Add(1); n > places {
 				t.Errorf("%d work at the same time", n)
@@ -100,7 +98,7 @@ func TestCompanyCrowd(t *testing.T) {
 						t.Errorf("%d became %d", i, got)
 					}
 					// Two batches before the own one, and the wait for company.
-					if took := time.Since(came); took > patience+5*time.Millisecond {
+					if took := time.Since(came); took > Patience+5*time.Millisecond {
 						t.Errorf("item %d of %d took %v", i, k, took)
 					}
 				}
@@ -119,19 +117,19 @@ func TestCompanyCrowd(t *testing.T) {
 // how long opening itself took.
 func BenchmarkCompany(b *testing.B) {
 	const connections, size = 8, 1 << 20
-	key := crypto.NewAuthKey([256]byte{1})
-	sealed, _, err := key.Seal(make([]byte, crypto.SealedSize(size)), size, crypto.FromServer, 0, rand.Reader)
+	key := NewAuthKey([256]byte{1})
+	sealed, _, err := key.Seal(make([]byte, SealedSize(size)), size, FromServer, 0, rand.Reader)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, rate := range []int{25, 100, 200, 400} {
-		for _, wait := range []time.Duration{0, patience} {
+		for _, wait := range []time.Duration{0, Patience} {
 			b.Run(fmt.Sprintf("%d/%v", rate, wait), func(b *testing.B) {
-				s := NewSealer()
+				s := NewSealer(FromClient, Patience)
 				s.opens.patience = wait
 				var batches, busy, inside, left atomic.Int64
 				do := s.opens.do
-				s.opens.do = func(batch []crypto.Packet) {
+				s.opens.do = func(batch []Packet) {
 					start := time.Now()
 					do(batch)
 					busy.Add(int64(time.Since(start)))
@@ -142,12 +140,12 @@ func BenchmarkCompany(b *testing.B) {
 				for k := range connections {
 					group.Go(func() {
 						rnd := mathrand.New(mathrand.NewPCG(1, uint64(k)))
-						buf, r := make([]byte, len(sealed)), newRequest[crypto.Packet]()
+						buf, r := make([]byte, len(sealed)), s.Opener()
 						for left.Add(-1) >= 0 {
 							time.Sleep(time.Duration(rnd.ExpFloat64() * float64(connections) / float64(rate) * float64(time.Second)))
 							copy(buf, sealed)
 							came := time.Now()
-							if _, err := s.open(r, key, buf); err != nil {
+							if _, err := r.Open(key, buf); err != nil {
 								b.Error(err)
 							}
 							inside.Add(int64(time.Since(came)))

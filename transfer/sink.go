@@ -33,6 +33,10 @@ type sink struct {
 	// onLost is told once, by the committer, that what was written is lost.
 	onLost func(error)
 
+	// pen, of size 1, is full while somebody writes. The file systems let only one
+	// write to a file at a time, and who waits for it there burns a CPU.
+	pen chan struct{}
+
 	reserving sync.Mutex   // held while room is being reserved
 	reserved  atomic.Int64 // up to this offset
 
@@ -75,7 +79,7 @@ func openSink(dir folder, name string, size int64) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{dir: dir, name: name, size: size, file: f, entry: entry, onLost: func(error) {}}
+	s := &sink{dir: dir, name: name, size: size, file: f, entry: entry, onLost: func(error) {}, pen: make(chan struct{}, 1)}
 	if err := s.cut(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -139,6 +143,8 @@ func (s *sink) writeAt(b []byte, off int64) error {
 		panic("transfer: write beyond the size of the file")
 	}
 	s.reserve(off + int64(len(b)))
+	s.pen <- struct{}{}
+	defer func() { <-s.pen }()
 	if _, err := s.file.WriteAt(b, off); err != nil {
 		return lost(err)
 	}

@@ -47,8 +47,8 @@ func rules() []rule {
 	return []rule{
 		{Record, false, []string{"github.com/dgraph-io/badger", "github.com/dgraph-io/ristretto", module + "checkpoint."}},
 		{FileHash, false, []string{module + "mtproto/crypto.(*Hash).alone", module + "mtproto/crypto.(*Hash).Write"}},
-		{Crypto, true, []string{module + "mtproto/internal/ige.", "crypto/"}},
-		{Crypto, false, []string{module + "mtproto/internal/ige.", "crypto/"}},
+		{Crypto, true, []string{module + "mtproto/internal/ige.", module + "mtproto/internal/ctr.", "crypto/"}},
+		{Crypto, false, []string{module + "mtproto/internal/ige.", module + "mtproto/internal/ctr.", "crypto/"}},
 		{Checksum, true, []string{"hash/crc32."}},
 		{Garbage, false, []string{
 			"runtime.gcBgMarkWorker", "runtime.mallocgc", "runtime.gcAssist", "runtime.bgsweep", "runtime.bgscavenge",

@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	// maxHeld is how many bytes a run holds in memory until they are hashed, and
-	// how far ahead of the hash a part may be to be held.
+	// maxHeld is how many bytes a run holds in memory until they are hashed, beside those
+	// that are read back, and how far ahead of the hash a part may be to be held.
 	maxHeld = 12 << 20
-	// readAhead is how much is read back at a time of what is not held, and
-	// enoughRead how much of that is queued at least for the hash, if there is so much.
-	readAhead  = 2 << 20
-	enoughRead = 4 << 20
+	// readAhead is how much is read back at a time of what is not held, or one part, and
+	// enoughRead how much is queued before no more is read: less than what a core has
+	// of cache for itself.
+	readAhead  = 512 << 10
+	enoughRead = 1 << 20
 )
 
 // A frontier hashes a file from front to back while its parts arrive in any
@@ -26,7 +27,7 @@ type frontier struct {
 	file     io.ReaderAt
 	size     int64
 	partSize int64
-	holding  *atomic.Int64 // bytes held, of all files of the run
+	holding  *atomic.Int64 // bytes held, of all files of the run; not what was read back
 	buffers  *readBuffers  // of the run too
 	sum      *crypto.Hash
 
@@ -35,9 +36,9 @@ type frontier struct {
 	held    map[int]heldPart // those of them that wait in memory for their turn
 	next    int              // the first part that is not queued for the hash
 	reading bool             // the parts before next are still being read back: nothing else is queued
+	err     error            // of reading back; sum is spoilt then. Written by who has the turn
 
-	turn chan struct{} // of size 1, full while somebody hashes; guards what follows
-	err  error         // of reading back; sum is spoilt then
+	turn chan struct{} // of size 1, full while somebody hashes
 }
 
 // A heldPart is the bytes of a part, and what has to be released when they are hashed.
@@ -48,7 +49,11 @@ type heldPart struct {
 
 func (r *run) newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
 	sum := r.tg.NewHash()
-	sum.Released = func(n int) { r.holding.Add(-int64(n)) }
+	sum.Released = func(owner crypto.Releaser, n int) {
+		if _, readBack := owner.(*readBuffer); !readBack {
+			r.holding.Add(-int64(n))
+		}
+	}
 	return &frontier{
 		file: file, size: size, partSize: int64(partSize), sum: sum, holding: &r.holding, buffers: &r.buffers,
 		have: make([]bool, (size+int64(partSize)-1)/int64(partSize)), held: make(map[int]heldPart),
@@ -106,7 +111,7 @@ func (f *frontier) offer(n int, b []byte) {
 	f.mu.Unlock()
 	if its {
 		_, _ = f.sum.Write(b) // a hash never fails
-		f.wasRead()
+		f.wasRead(nil)
 	}
 }
 
@@ -120,14 +125,23 @@ func (f *frontier) mark(n int) {
 // catchUp hashes the parts that follow and are there, unless another does. It
 // waits for packets to do it beside, while there are some.
 func (f *frontier) catchUp(ctx context.Context) {
-	if !f.begin() {
-		return
+	for f.begin() {
+		for f.readBack(ctx) {
+			f.sum.Wait(enoughRead)
+		}
+		f.sum.Wait(0)
+		f.end()
+		if ctx.Err() != nil || !f.moreToDo() {
+			return
+		}
 	}
-	defer f.end()
-	for f.readBack(ctx) {
-		f.sum.Wait(enoughRead)
-	}
-	f.sum.Wait(0)
+}
+
+// moreToDo reports whether somebody who came last has found begin to fail, and left.
+func (f *frontier) moreToDo() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sum.Left() > 0 || f.err == nil && f.next < len(f.have) && f.have[f.next] && !f.reading
 }
 
 // begin reports whether nobody hashes but the caller now, who has to call end.
@@ -145,50 +159,67 @@ func (f *frontier) end() { <-f.turn }
 // readBack queues the next parts, up to readAhead bytes, if they are not in memory
 // but in the file. Otherwise it returns false.
 func (f *frontier) readBack(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	from, parts := f.toRead()
-	if parts == 0 || f.err != nil || ctx.Err() != nil {
+	if parts == 0 {
 		return false
 	}
 	off := int64(from) * f.partSize
-	buf := f.buffers.get()
-	b := buf.b[:min(int64(parts)*f.partSize, f.size-off)]
+	length := min(int64(parts)*f.partSize, f.size-off)
+	buf := f.buffers.get(int(length))
+	b := buf.b[:length]
 	n, err := f.file.ReadAt(b, off)
 	switch {
 	case n == len(b):
-		f.holding.Add(int64(n))
 		f.sum.Append(b, buf)
+		err = nil
 	case err == io.EOF:
-		f.err = io.ErrUnexpectedEOF
-	default:
-		f.err = err
+		err = io.ErrUnexpectedEOF
 	}
-	f.wasRead()
-	return f.err == nil
+	f.wasRead(err)
+	return err == nil
 }
 
 // readBuffers are used again and again for what is read back.
 type readBuffers struct{ pool sync.Pool }
 
+// A readBuffer is memory for what is read back. It goes back to the pool, if there is one.
 type readBuffer struct {
-	b  [readAhead]byte
+	b  []byte
 	of *readBuffers
 }
 
-func (p *readBuffers) get() *readBuffer {
+// smallRead is up to how many bytes get memory of their own: many small files may
+// be read back at the same time.
+const smallRead = 128 << 10
+
+func (p *readBuffers) get(n int) *readBuffer {
+	if n <= smallRead {
+		return &readBuffer{b: make([]byte, n)}
+	}
 	if b, ok := p.pool.Get().(*readBuffer); ok {
 		return b
 	}
-	return &readBuffer{of: p}
+	return &readBuffer{make([]byte, MaxPartSize), p}
 }
 
 // Release implements crypto.Releaser.
-func (b *readBuffer) Release() { b.of.pool.Put(b) }
+func (b *readBuffer) Release() {
+	if b.of != nil {
+		b.of.pool.Put(b)
+	}
+}
 
 // toRead takes parts out to be read back.
 func (f *frontier) toRead() (from, parts int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from = f.next
+	if f.err != nil {
+		return from, 0
+	}
 	for n := from; n < len(f.have) && f.have[n] && !f.isHeld(n); n++ {
 		if parts++; int64(parts+1)*f.partSize > readAhead {
 			break
@@ -199,12 +230,13 @@ func (f *frontier) toRead() (from, parts int) {
 	return from, parts
 }
 
-// wasRead has the parts queued that come after those that were read.
-func (f *frontier) wasRead() {
+// wasRead has the parts queued that come after those that were read, unless they could not be.
+func (f *frontier) wasRead(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reading = false
-	f.queueLocked()
+	if f.reading, f.err = false, err; err == nil {
+		f.queueLocked()
+	}
 }
 
 // result is the hash of the whole file. All parts must have been offered.

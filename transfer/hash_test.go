@@ -56,7 +56,7 @@ func TestFrontierHolds(t *testing.T) {
 				} else if p := (&pooledPart{t: t, b: b, held: held}); h.hold(n, heldPart{b, p}) {
 					held.Add(1)
 				}
-				if now := r.holding.Load(); now > maxHeld+8*partSize+enoughRead+readAhead { // some are about to be refused
+				if now := r.holding.Load(); now > maxHeld+8*partSize { // some are about to be refused
 					t.Errorf("%d bytes are held", now)
 				}
 				h.catchUp(t.Context())
@@ -161,6 +161,34 @@ func TestFrontierRefuses(t *testing.T) {
 	other.close()
 	if r.holding.Load() != 0 || held.Load() != 0 {
 		t.Errorf("%d bytes are held in the end", r.holding.Load())
+	}
+}
+
+// What is read back does not count against what may be held, and when nobody hashes
+// any more there is nothing left to be hashed.
+func TestFrontierReadsBack(t *testing.T) {
+	t.Parallel()
+	const partSize = 256 << 10
+	rng := rand.New(rand.NewPCG(1, 2))
+	f, data := noiseFile(t, rng, 5*partSize)
+	r, held := &run{tg: new(fake)}, new(atomic.Int64)
+	h := r.newFrontier(f, int64(len(data)), partSize)
+	for n := range 4 {
+		h.mark(n)
+	}
+	if !h.readBack(t.Context()) || h.sum.Left() != readAhead || r.holding.Load() != 0 {
+		t.Errorf("%d bytes are read back, want %d, and %d are held", h.sum.Left(), readAhead, r.holding.Load())
+	}
+	b := append([]byte(nil), data[4*partSize:]...)
+	if held.Add(1); !h.hold(4, heldPart{b, &pooledPart{t: t, b: b, held: held}}) || r.holding.Load() != partSize {
+		t.Errorf("%d bytes are held, want %d", r.holding.Load(), partSize)
+	}
+	h.catchUp(t.Context())
+	if h.moreToDo() || held.Load() != 0 || r.holding.Load() != 0 || h.next != 5 {
+		t.Errorf("after catching up %d parts are queued, %d held", h.next, held.Load())
+	}
+	if got, err := h.result(t.Context()); err != nil || got != sumOf(data) {
+		t.Errorf("hash %x, %v", got, err)
 	}
 }
 

@@ -116,6 +116,7 @@ func (r *run) newAttempt() *attempt {
 		defer cancel()
 		for range a.tokens {
 			r.movePart(ctx, a)
+			a.scratch = scratch{} // what rests holds on to nothing
 		}
 	})
 	return a

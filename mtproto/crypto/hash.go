@@ -36,9 +36,9 @@ const (
 //
 // Append may be called at any time, everything else by one goroutine at a time.
 type Hash struct {
-	// Released, if not nil, is called with the length of each piece that was appended, when it is
-	// released. It is set before the first, and must not call the hash.
-	Released func(n int)
+	// Released, if not nil, is called with the owner and the length of each piece that was
+	// appended, when it is released. It is set before the first, and must not call the hash.
+	Released func(owner Releaser, n int)
 
 	s   *Sealer // nil: nothing is ever lent
 	std hash.Hash
@@ -139,7 +139,9 @@ func (h *Hash) Wait(left int64) {
 	defer h.limit.Stop()
 	for h.Left() > left {
 		if h.isHome() {
-			if !h.lend() {
+			if h.lend() {
+				h.limit.Reset(hashPatience)
+			} else {
 				h.alone()
 			}
 			continue
@@ -218,7 +220,7 @@ func (h *Hash) next() []byte {
 	if over.owner != nil {
 		over.owner.Release()
 		if h.Released != nil {
-			h.Released(len(over.data))
+			h.Released(over.owner, len(over.data))
 		}
 		h.signal()
 	}

@@ -38,7 +38,7 @@ var (
 	// and the one that is made meanwhile. They change places in each turn.
 	scheduled, ahead = RDX, R15
 	// What the kernel keeps in the caller's scratch memory. scratchSize in
-	// lanes_amd64.go is both schedules, the keys, and 63 bytes to align them.
+	// path_amd64.go is both schedules, the keys, and 63 bytes to align them.
 	aligned = R14
 )
 

@@ -2,7 +2,7 @@
 // `make generate-asm` in the root of the repository.
 //
 // A kernel works on one lane or on four that lie one after the other, each a
-// message of its own; see lane in lanes_amd64.go for the layout, and ige.go
+// message of its own; see lane in lanes.go for the layout, and ige.go
 // for why several at once are faster. Within a message AES-IGE waits for itself:
 // 14 rounds for each block of 16 bytes. What fills that time, the AES of other
 // messages and SHA-256, is written between the rounds.
@@ -20,7 +20,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Offsets in a lane, and its size. lanes_amd64.go does not compile with others.
+// Offsets in a lane, and its size. lanes.go does not compile with others.
 const (
 	offCipher = 0  // pointer to the next block of AES
 	offHash   = 8  // pointer to the next block of SHA-256

@@ -27,8 +27,8 @@ import (
 const (
 	clusterEnv  = "HAUL_TEST_CLUSTER" // set in the process of the cluster: the size of its file
 	uploadPart  = 512 << 10
-	maxDown     = 4.5
-	maxUp       = 6
+	maxDown     = 3
+	maxUp       = 4
 	allocRounds = 8 // at most: other processes may get in between
 )
 

@@ -10,8 +10,9 @@ import (
 	"github.com/tghaul/haul/transfer"
 )
 
-// sharedReports are the reports of the jobs of haul resume, by absolute path: those
-// that go to one file, however it is written, go there one after the other, and it appears when all have run.
+// sharedReports are the reports of the jobs of haul resume, by absolute path:
+// those that go to one file, however it is written, go there one after the other,
+// and it appears when all have run.
 type sharedReports map[string]*reportFile
 
 // reportsKey is where an app has its sharedReports.

@@ -47,9 +47,7 @@ func TestLocked(t *testing.T) {
 	if err != nil || found.FilesExtra != 0 {
 		t.Errorf("Verify while it is locked: %+v, %v", found, err)
 	}
-	if _, err := NewRepairs([]Wrong{{Dir: filepath.Join(dir, "chat")}}, nil); !errors.As(err, new(*BusyError)) {
-		t.Errorf("repairs while it is locked: %v", err)
-	}
+	mustLeaveOut(t, dir)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +58,41 @@ func TestLocked(t *testing.T) {
 	want := []string{filepath.Join(dir, "chat", ManifestName), filepath.Join(dir, "chat", MessagesName)}
 	if !slices.Equal(names, want) {
 		t.Errorf("in the folder are %v, %v", names, err)
+	}
+}
+
+// mustLeaveOut checks that a repair leaves the archive below dir out, as one that
+// somebody writes to, and no other.
+func mustLeaveOut(t *testing.T, dir string) {
+	t.Helper()
+	free, chat := t.TempDir(), filepath.Join(dir, "chat")
+	if err := openTest(t, free).Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRepairs([]Wrong{
+		{Dir: chat, Entry: Entry{Path: "1_a"}},
+		{Dir: dir, Entry: Entry{Path: "chat/1_a", Reference: true}},
+		{Dir: chat, Entry: Entry{Path: "2_b"}},
+		{Dir: filepath.Join(free, "chat"), Entry: Entry{Path: "1_a"}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if busy, lines := r.Busy(); len(busy) != 1 || busy[0].Dir != chat || lines != 3 || len(r.wrong) != 1 {
+		t.Errorf("busy are %v with %d lines; %d files are to be repaired", busy, lines, len(r.wrong))
+	}
+	mustBeBusy(t, free)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	for dir, want := range map[string]int{dir: 1, free: 0} {
+		busy, others, err := Busy(t.Context(), dir)
+		if err != nil || len(busy) != want || others != 1-want {
+			t.Errorf("Busy of %s: %v and %d others, %v", dir, busy, others, err)
+		}
+	}
+	if _, _, err := Busy(t.Context(), t.TempDir()); !errors.Is(err, ErrNone) {
+		t.Errorf("Busy of nothing: %v", err)
 	}
 }
 

@@ -31,6 +31,10 @@ func TestRepairBesideBusy(t *testing.T) {
 	}
 	defer writer.Close() //nolint:errcheck // it has nothing
 
+	stdout, _ := s.run(0, "archive", "@one", "-d", "out", "--full", "--dry-run") // that only reads
+	if !strings.Contains(stdout, `"files":1,`) {
+		t.Errorf("a dry run while the archive is busy says %q", stdout)
+	}
 	stdout, stderr := s.run(exitLocked, "verify", "out/one", "--repair")
 	if strings.Contains(stdout, "run_started") || !strings.Contains(stderr, "out/one") {
 		t.Errorf("the only archive is busy, and it says %q, %q", stdout, stderr)

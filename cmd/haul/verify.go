@@ -169,7 +169,6 @@ func verifyLine(e transfer.Event) string {
 	}
 }
 
-// notRight ends haul verify when something is wrong.
 // badLines are a number of lines of manifests, and a verb.
 func badLines(n int) string {
 	if n == 1 {
@@ -178,6 +177,7 @@ func badLines(n int) string {
 	return fmt.Sprintf("%d lines of manifests are", n)
 }
 
+// notRight ends haul verify when something is wrong.
 type notRight struct {
 	wrong, total, lines int
 	repair              bool

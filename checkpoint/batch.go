@@ -104,8 +104,11 @@ func (b *Batch) PutLimit(l Limit) { b.add(op{kind: opLimit, record: &record{limi
 // Len is how many changes the batch has.
 func (b *Batch) Len() int { return len(b.ops) }
 
-// Reset empties the batch.
-func (b *Batch) Reset() { b.ops = b.ops[:0] }
+// Reset empties the batch. It keeps its room, and none of what was in it.
+func (b *Batch) Reset() {
+	clear(b.ops)
+	b.ops = b.ops[:0]
+}
 
 // Append adds the changes of another batch.
 func (b *Batch) Append(o *Batch) { b.ops = append(b.ops, o.ops...) }

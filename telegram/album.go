@@ -90,8 +90,8 @@ func (e *StaleMediaError) Unwrap() error { return e.Err }
 // that were not sent before become a group of their own. If the server refuses
 // the group for what is in it, each is tried alone, so that one bad item does
 // not keep the others back. The caption of one that is not sent, or was sent
-// without it, goes to the next one that has none; a caption that the server
-// refuses fails them all.
+// without it, goes to the next one that has none, and does not stand on both if
+// it is sent later; a caption that the server refuses fails them all.
 //
 // The error of an item may be a *StaleMediaError.
 // See core.telegram.org/method/messages.sendMultiMedia.
@@ -238,19 +238,38 @@ func (a *albumSend) find(ctx context.Context, rest []int) (left []int) {
 			}
 		}
 	}
-	captioned := false
+	var carriers []int // whose messages have a caption
 	for _, i := range rest {
 		if m := found[a.items[i].Media.ID]; m != nil {
 			a.sent[i] = SentItem{Sent: true, MessageID: m.ID, Captioned: m.Text != ""}
-			captioned = captioned || m.Text != ""
+			if m.Text != "" {
+				carriers = append(carriers, i)
+			}
 		} else {
 			left = append(left, i)
 		}
 	}
 	for _, i := range rest {
-		if a.sent[i].Sent && !captioned { // an item that is not among these had it
+		if a.sent[i].Sent && len(carriers) == 0 { // an item that is not among these had it
 			a.passOn(i, left)
 		}
 	}
+	for _, i := range carriers {
+		a.takeBack(i, left)
+	}
 	return left
+}
+
+// takeBack takes the caption away from the item of which a sent one had it: one
+// before it that was not sent then.
+func (a *albumSend) takeBack(i int, left []int) {
+	if a.items[i].Caption != "" {
+		return // it is its own
+	}
+	for _, n := range left {
+		if from := &a.items[n]; n < i && from.Caption != "" {
+			from.Caption, from.Entities = "", nil
+			return
+		}
+	}
 }

@@ -38,6 +38,8 @@ func TestAlbumCaption(t *testing.T) {
 		{name: "sent before", group: []any{dup, nil}, there: []there{{0, "c"}}, want: ".! . ."},
 		{name: "sent before without it", group: []any{dup, nil}, there: []there{{0, ""}}, want: ". c! ."},
 		{name: "sent before, on another", group: []any{dup}, there: []there{{0, ""}, {1, "c"}}, want: ". .! ."},
+		{name: "the first was refused, and its caption sent on another", group: []any{dup, nil}, there: []there{{1, "c"}}, want: ". .! ."},
+		{name: "only the first is left", group: []any{dup}, there: []there{{1, "c"}, {2, ""}}, want: ". .! ."},
 		{name: "none has it, and one is refused", group: []any{dup, bad}, there: []there{{0, ""}}, alone: map[int]any{1: bad}, want: ". - c!"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

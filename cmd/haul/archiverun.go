@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,8 +25,8 @@ type archiveFolders struct {
 	open map[int64]*archive.Archive // by marked id
 	// prepare is called with each that is opened.
 	prepare func(*archive.Archive)
-	// scratch takes the place of folders that are not there, in a dry run; ""
-	// if they are to be made.
+	// scratch takes the place of folders that are not there, in a dry run, which
+	// only reads the others; "" if they are to be made, and written to.
 	scratch string
 }
 
@@ -35,13 +35,7 @@ func (f *archiveFolders) of(p telegram.Peer) (*archive.Archive, error) {
 	if a := f.open[p.MarkedID()]; a != nil {
 		return a, nil
 	}
-	dir := f.dir
-	if f.scratch != "" {
-		if _, err := os.Stat(filepath.Join(dir, archive.FolderName(p), archive.ManifestName)); err != nil {
-			dir = f.scratch
-		}
-	}
-	a, err := archive.Open(dir, p)
+	a, err := f.openOne(p)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +45,17 @@ func (f *archiveFolders) of(p telegram.Peer) (*archive.Archive, error) {
 		_, _ = fmt.Fprintf(f.c.App.ErrWriter, "haul: a list of %s had lines that cannot be read; it was set aside as %s\n", p, list)
 	}
 	return a, nil
+}
+
+func (f *archiveFolders) openOne(p telegram.Peer) (*archive.Archive, error) {
+	if f.scratch == "" {
+		return archive.Open(f.dir, p)
+	}
+	a, err := archive.OpenToRead(f.dir, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return archive.Open(f.scratch, p)
+	}
+	return a, err
 }
 
 func (f *archiveFolders) close() (err error) {

@@ -43,9 +43,10 @@ func (e *usageErr) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageErr{error: fmt.Errorf(format, args...)} }
 
-// someFailed ends a run of which some files failed; they were named before.
+// someFailed ends a run of which some files failed, or other things; they were named before.
 type someFailed struct {
 	failed, total int
+	things        string // what they are; "": files
 	job           string
 	hopeful       bool // trying again may help some
 }
@@ -58,7 +59,7 @@ func (e *someFailed) hint() string {
 }
 
 func (e *someFailed) Error() string {
-	return fmt.Sprintf("%d of %d files failed", e.failed, e.total)
+	return fmt.Sprintf("%d of %d %s failed", e.failed, e.total, cmp.Or(e.things, "files"))
 }
 
 // report tells a person what went wrong and what to do, and returns the exit code.

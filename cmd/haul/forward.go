@@ -182,7 +182,10 @@ func forwardMessages(ctx context.Context, c *cli.Context, a *account, j *job) er
 		f.say(c)
 	}
 	if err == nil && len(f.missed) > 0 {
-		err = &someFailed{failed: len(f.missed), total: f.run.Messages + f.run.Earlier + len(f.missed), job: j.record.ID}
+		err = &someFailed{
+			failed: len(f.missed), total: f.run.Messages + f.run.Earlier + len(f.missed), things: "messages", job: j.record.ID,
+			hopeful: f.run.Refused > 0, // what is gone or protected stays so
+		}
 	}
 	return err
 }

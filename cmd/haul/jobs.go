@@ -300,7 +300,7 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 		err = a.signedIn()
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, reports.job(jc, j, err))
 	}
 	defer a.hangUp()
 	err = k.run(c.Context, jc, a, j)

@@ -95,10 +95,10 @@ const manExitCodes = `
 0    everything is done
 1    failed
 2    wrong usage
-3    some files failed, or verify found some wrong; they are named
+3    some files failed, or verify found some wrong; they are named, and a second run tries them again
 4    sign in first
 5    a flood wait exceeds \-\-max\-wait; run again later, it continues
-6    another process uses the store; its PID is named
+6    another process uses the store, and its PID is named; or another run writes to the archive, and its folder is
 130  interrupted; run again, it continues
 .fi
 `

@@ -31,14 +31,20 @@ type preview struct {
 // another goroutine.
 type previews struct {
 	dir string             // the folder that was looked at last
-	has map[string]*[2]int // of it: by name without extension, how many other files and how many pictures
+	has map[string]*[2]int // of it: by stem, how many other files and how many pictures
 
 	mu   sync.Mutex
-	uses map[string]*preview // by path without extension
+	uses map[string]*preview // by folder and stem
 }
 
 func isPicture(path string) bool {
 	return slices.Contains(pictureExt, strings.ToLower(filepath.Ext(path)))
+}
+
+// stemOf is a name without its extension. Where the case of names does not
+// count Clip.jpg is the preview of clip.mp4 too; elsewhere it is kept a little longer.
+func stemOf(name string) string {
+	return strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
 }
 
 // of is the preview that a source has, or is; nil if there is none.
@@ -47,7 +53,7 @@ func (p *previews) of(path string) *preview {
 	if p.has == nil || p.dir != dir {
 		p.look(dir)
 	}
-	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	stem := stemOf(name)
 	n := p.has[stem]
 	if n == nil || n[0] == 0 || n[1] == 0 {
 		return nil
@@ -71,7 +77,7 @@ func (p *previews) look(dir string) {
 	entries, _ := os.ReadDir(dir) // of one that cannot be read nothing is sent
 	for _, e := range entries {
 		name := e.Name()
-		stem := strings.TrimSuffix(name, filepath.Ext(name))
+		stem := stemOf(name)
 		if p.has[stem] == nil {
 			p.has[stem] = new([2]int)
 		}

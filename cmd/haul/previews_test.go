@@ -15,7 +15,7 @@ import (
 func TestPreviewsLive(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, name := range []string{"clip.jpg", "clip.mp4", "talk.png", "talk.mp3", "talk.pdf", "alone.jpg", "notes.txt", "gone.webp", "gone.mov"} {
+	for _, name := range []string{"clip.jpg", "clip.mp4", "talk.png", "talk.mp3", "talk.pdf", "alone.jpg", "notes.txt", "gone.webp", "gone.mov", "Film.JPG", "film.mp4"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -33,6 +33,7 @@ func TestPreviewsLive(t *testing.T) {
 		{"talk.png talk.mp3 talk.pdf", "talk.png talk.mp3 talk.pdf", "; talk.mp3; talk.pdf talk.png; "},
 		{"talk.png talk.mp3", "talk.png talk.mp3", "; talk.mp3; talk.png"},
 		{"talk.png talk.mp3 talk.pdf", "talk.png talk.mp3", "; talk.mp3; !talk.png"},
+		{"Film.JPG film.mp4", "Film.JPG film.mp4", "; film.mp4 Film.JPG; "},
 	} {
 		p := &previews{uses: make(map[string]*preview)}
 		uses := make(map[string]*preview)

@@ -10,8 +10,9 @@ import (
 	"github.com/tghaul/haul/transfer"
 )
 
-// sharedReports are the reports of the jobs of haul resume, by path: those that
-// go to one file go there one after the other, and it appears when all have run.
+// sharedReports are the reports of the jobs of haul resume, by absolute path:
+// those that go to one file, however it is written, go there one after the other,
+// and it appears when all have run.
 type sharedReports map[string]*reportFile
 
 // reportsKey is where an app has its sharedReports.
@@ -20,13 +21,14 @@ const reportsKey = "reports"
 // openReport opens the report of a run: its own, or the one that it shares.
 func openReport(c *cli.Context, path string) (*reportFile, error) {
 	shared, _ := c.App.Metadata[reportsKey].(sharedReports)
-	if r := shared[path]; r != nil {
+	key := absolute(path)
+	if r := shared[key]; r != nil {
 		return r, nil
 	}
 	r, err := newReportFile(path)
 	if err == nil && shared != nil {
 		r.ended = make(map[string]bool)
-		shared[path] = r
+		shared[key] = r
 	}
 	return r, err
 }

@@ -46,6 +46,12 @@ func verify(c *cli.Context, a *account) error {
 		return err
 	}
 	defer show.close()
+	named := make(map[string]bool) // archives that are busy
+	if a != nil {
+		if err := tryLocks(c, named); err != nil {
+			return err
+		}
+	}
 	found, err := archive.Verify(c.Context, c.Args().First(), archive.VerifyOptions{Files: c.Int("transfers"), Events: show.event})
 	show.end()
 	if err != nil {
@@ -57,11 +63,13 @@ func verify(c *cli.Context, a *account) error {
 	}
 	left := found.FilesWrong
 	if a != nil && left > 0 {
-		repaired, err := repair(c, a, found.Wrong)
+		repaired, held, err := repair(c, a, found.Wrong, named)
 		if err != nil {
 			return err
 		}
-		left -= repaired
+		if left -= repaired; held.err != nil && left == held.lines && found.LinesBad == 0 {
+			return held.err
+		}
 	}
 	if left > 0 || found.LinesBad > 0 {
 		return &notRight{wrong: left, total: found.FilesRight + found.FilesWrong, lines: found.LinesBad, repair: a != nil}
@@ -69,8 +77,37 @@ func verify(c *cli.Context, a *account) error {
 	return nil
 }
 
+// tryLocks names the archives that somebody writes to, before a night of reading.
+// If that is all of them the error is a *archive.BusyError.
+func tryLocks(c *cli.Context, named map[string]bool) error {
+	busy, free, err := archive.Busy(c.Context, c.Args().First())
+	if err == nil && free == 0 {
+		err = busy[0]
+	}
+	if err == nil {
+		nameBusy(c, busy, named)
+	}
+	return err
+}
+
+// nameBusy names archives that are not repaired, each once.
+func nameBusy(c *cli.Context, busy []*archive.BusyError, named map[string]bool) {
+	for _, b := range busy {
+		if !named[b.Dir] {
+			named[b.Dir] = true
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "haul: %s; nothing is repaired there now\n", text(b))
+		}
+	}
+}
+
+// A heldBack is what a repair leaves to others: wrong lines of archives that are busy.
+type heldBack struct {
+	lines int
+	err   error // a *archive.BusyError, or nil
+}
+
 // repair makes wrong files right, and returns how many.
-func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, err error) {
+func repair(c *cli.Context, a *account, wrong []archive.Wrong, named map[string]bool) (repaired int, held heldBack, err error) {
 	repairs, err := archive.NewRepairs(wrong, func(ctx context.Context, chat int64, ids []int) (map[int][]telegram.File, error) {
 		peer, err := a.client.Resolve(ctx, strconv.FormatInt(chat, 10))
 		if err != nil {
@@ -79,17 +116,25 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 		return a.client.RefreshFiles(ctx, peer, ids)
 	})
 	if err != nil {
-		return 0, err
+		return 0, held, err
 	}
 	defer func() { err = errors.Join(err, repairs.Close()) }()
+	busy, lines := repairs.Busy()
+	nameBusy(c, busy, named)
+	if len(busy) > 0 {
+		held = heldBack{lines, busy[0]}
+	}
+	if lines == len(wrong) {
+		return 0, held, nil
+	}
 	show, err := newDisplay(c)
 	if err != nil {
-		return 0, err
+		return 0, held, err
 	}
 	defer show.close()
 	e, err := engine(c, a, show.event)
 	if err != nil {
-		return 0, err
+		return 0, held, err
 	}
 	report, err := e.Download(c.Context, repairs.Downloads(c.Context))
 	show.end()
@@ -97,7 +142,7 @@ func repair(c *cli.Context, a *account, wrong []archive.Wrong) (repaired int, er
 		_, _ = fmt.Fprintf(c.App.Writer, "%s repaired (%s), %d could not be; %s received in %.1f s\n",
 			count(report.FilesDone, "file"), size(report.Bytes), report.FilesFailed, size(report.BytesReceived), report.Seconds)
 	}
-	return repairs.Done(), err
+	return repairs.Done(), held, err
 }
 
 // verifyLine is what an event of verify says in a line.
@@ -124,7 +169,6 @@ func verifyLine(e transfer.Event) string {
 	}
 }
 
-// notRight ends haul verify when something is wrong.
 // badLines are a number of lines of manifests, and a verb.
 func badLines(n int) string {
 	if n == 1 {
@@ -133,6 +177,7 @@ func badLines(n int) string {
 	return fmt.Sprintf("%d lines of manifests are", n)
 }
 
+// notRight ends haul verify when something is wrong.
 type notRight struct {
 	wrong, total, lines int
 	repair              bool

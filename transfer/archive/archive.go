@@ -78,6 +78,8 @@ type Archive struct {
 	manifest *os.File
 	history  *os.File
 	aside    []string // damaged lists
+	damaged  bool     // a list was found damaged
+	readOnly bool
 	template *layout.Template
 	sidecars bool
 	known    func(telegram.File) string
@@ -120,11 +122,7 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 	if err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
-	a := &Archive{
-		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
-		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
-		edits: make(map[int]int64), deleted: make(map[int]bool),
-	}
+	a := newArchive(base, root, name, peer)
 	a.manifest, err = openLocked(root, filepath.Join(dir, name), os.O_CREATE)
 	if busy := (*BusyError)(nil); errors.As(err, &busy) {
 		return nil, errors.Join(err, a.Close())
@@ -136,6 +134,39 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), a.Close())
 	}
 	syncFolder(root)
+	return a, nil
+}
+
+func newArchive(base, root *os.Root, name string, peer telegram.Peer) *Archive {
+	return &Archive{
+		root: root, beside: neighbourhood{root: root, above: base}, folder: name, chat: peer.MarkedID(),
+		entries: make(map[fileKey]Entry), paths: make(map[fileKey]string),
+		edits: make(map[int]int64), deleted: make(map[int]bool),
+	}
+}
+
+// OpenToRead opens the archive of a chat as it is, also while somebody writes to
+// it. It locks nothing and changes nothing, and lines that cannot be read are
+// passed over. Nothing may be added to it. The error is one of fs.ErrNotExist if
+// there is none.
+func OpenToRead(dir string, peer telegram.Peer) (*Archive, error) {
+	name := FolderName(peer)
+	base, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	root, err := base.OpenRoot(name)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("archive: %w", err), base.Close())
+	}
+	a := newArchive(base, root, name, peer)
+	a.readOnly = true
+	if a.manifest, err = root.Open(ManifestName); err == nil {
+		err = a.load()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("archive: %s: %w", filepath.Join(dir, name), err), a.Close())
+	}
 	return a, nil
 }
 
@@ -188,7 +219,14 @@ func (a *Archive) load() (err error) {
 	if other != 0 && other != a.chat {
 		return &OtherChatError{Folder: a.folder, Has: other, Wanted: a.chat}
 	}
-	history, err := a.root.OpenFile(MessagesName, os.O_RDWR|os.O_CREATE, 0o644)
+	flag := os.O_RDWR | os.O_CREATE
+	if a.readOnly {
+		flag = os.O_RDONLY
+	}
+	history, err := a.root.OpenFile(MessagesName, flag, 0o644)
+	if a.readOnly && errors.Is(err, fs.ErrNotExist) {
+		return a.checkProgress()
+	}
 	if err == nil {
 		a.history, err = a.readList(MessagesName, history, a.readHistory)
 	}
@@ -216,8 +254,9 @@ func (e *OtherChatError) Error() string {
 // which is returned then. If the list is nil none is open any more.
 func (a *Archive) readList(name string, f *os.File, use func(line []byte) error) (*os.File, error) {
 	good, end, bad, err := readLines(f, use)
+	a.damaged = a.damaged || bad
 	switch {
-	case err != nil:
+	case err != nil, a.readOnly:
 	case bad:
 		old := f
 		if f, err = a.replaceList(name, old, good); f == nil {
@@ -457,8 +496,11 @@ func (a *Archive) Close() error {
 	defer a.mu.Unlock()
 	var errs []error
 	for _, f := range []*os.File{a.manifest, a.history} {
+		if f != nil && !a.readOnly {
+			errs = append(errs, f.Sync())
+		}
 		if f != nil {
-			errs = append(errs, f.Sync(), f.Close())
+			errs = append(errs, f.Close())
 		}
 	}
 	a.manifest, a.history = nil, nil

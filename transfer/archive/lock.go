@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,36 @@ type BusyError struct{ Dir string } // the archive's folder
 
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("another run of haul archives into %s, or repairs it", e.Dir)
+}
+
+// Busy lists the archives in and below a folder that somebody writes to, and
+// counts the others. It is as of now: who is to be kept out needs a lock. The
+// error is that of ctx, ErrNone, or of reading folders.
+func Busy(ctx context.Context, dir string) (busy []*BusyError, free int, err error) {
+	folders, err := find(ctx, dir)
+	for _, name := range folders {
+		folder := filepath.Join(dir, filepath.FromSlash(name))
+		var is *BusyError
+		if err := tryLock(folder); errors.As(err, &is) {
+			busy = append(busy, is)
+		} else {
+			free++ // if something else is wrong with it, whoever opens it is told
+		}
+	}
+	return busy, free, err
+}
+
+// tryLock locks an archive and gives the lock back.
+func tryLock(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	f, err := openLocked(root, dir, 0)
+	if err == nil {
+		err = f.Close()
+	}
+	return errors.Join(err, root.Close())
 }
 
 // openLocked opens the manifest of an archive and locks it for one writer.

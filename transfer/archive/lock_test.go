@@ -2,8 +2,10 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/tghaul/haul/telegram"
+	"github.com/tghaul/haul/transfer"
 )
 
 // holdVariable names the folder in which a process of its own is to hold an archive.
@@ -47,9 +52,7 @@ func TestLocked(t *testing.T) {
 	if err != nil || found.FilesExtra != 0 {
 		t.Errorf("Verify while it is locked: %+v, %v", found, err)
 	}
-	if _, err := NewRepairs([]Wrong{{Dir: filepath.Join(dir, "chat")}}, nil); !errors.As(err, new(*BusyError)) {
-		t.Errorf("repairs while it is locked: %v", err)
-	}
+	mustLeaveOut(t, dir)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +63,92 @@ func TestLocked(t *testing.T) {
 	want := []string{filepath.Join(dir, "chat", ManifestName), filepath.Join(dir, "chat", MessagesName)}
 	if !slices.Equal(names, want) {
 		t.Errorf("in the folder are %v, %v", names, err)
+	}
+}
+
+// Who only reads an archive gets what it has, also while another writes to it,
+// and leaves every byte as it is: a line that is being written, and damage.
+func TestOpenToRead(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := OpenToRead(dir, testPeer); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is none: %v", err)
+	}
+	a := openTest(t, dir)
+	f := telegram.File{ID: 7, Name: "a", Size: 3, Origin: telegram.Origin{Peer: testPeer, MessageID: 4}}
+	if err := os.WriteFile(filepath.Join(dir, "chat", "4_a"), []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.AddFile(f, transfer.FileResult{Path: "4_a", Size: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.manifest.WriteString("damage\n{\"half"); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "chat", ManifestName)
+	before, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, history := range []bool{true, false} {
+		r, err := OpenToRead(dir, testPeer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Has(f) || len(r.SetAside()) != 0 {
+			t.Errorf("has the file: %t; set aside: %v", r.Has(f), r.SetAside())
+		}
+		mustBeBusy(t, dir)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if history {
+			if err := os.Remove(filepath.Join(dir, "chat", MessagesName)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	after, err := os.ReadFile(list)
+	if err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the manifest is %q, was %q; %v", after, before, err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "chat", "*"))
+	if want := []string{filepath.Join(dir, "chat", "4_a"), list}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("in the folder are %v, %v", names, err)
+	}
+}
+
+// mustLeaveOut checks that a repair leaves the archive below dir out, as one that
+// somebody writes to, and no other.
+func mustLeaveOut(t *testing.T, dir string) {
+	t.Helper()
+	free, chat := t.TempDir(), filepath.Join(dir, "chat")
+	if err := openTest(t, free).Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRepairs([]Wrong{
+		{Dir: chat, Entry: Entry{Path: "1_a"}},
+		{Dir: dir, Entry: Entry{Path: "chat/1_a", Reference: true}},
+		{Dir: chat, Entry: Entry{Path: "2_b"}},
+		{Dir: filepath.Join(free, "chat"), Entry: Entry{Path: "1_a"}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if busy, lines := r.Busy(); len(busy) != 1 || busy[0].Dir != chat || lines != 3 || len(r.wrong) != 1 {
+		t.Errorf("busy are %v with %d lines; %d files are to be repaired", busy, lines, len(r.wrong))
+	}
+	mustBeBusy(t, free)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	for dir, want := range map[string]int{dir: 1, free: 0} {
+		busy, others, err := Busy(t.Context(), dir)
+		if err != nil || len(busy) != want || others != 1-want {
+			t.Errorf("Busy of %s: %v and %d others, %v", dir, busy, others, err)
+		}
+	}
+	if _, _, err := Busy(t.Context(), t.TempDir()); !errors.Is(err, ErrNone) {
+		t.Errorf("Busy of nothing: %v", err)
 	}
 }
 

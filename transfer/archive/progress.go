@@ -89,17 +89,29 @@ func (a *Archive) checkProgress() error {
 		f    *os.File
 		size int64
 	}{{a.manifest, a.progress.Manifest}, {a.history, a.progress.Messages}} {
-		fi, err := l.f.Stat()
+		size, err := sizeOf(l.f)
 		if err != nil {
 			return err
 		}
-		if fi.Size() < l.size || len(a.aside) > 0 {
+		if size < l.size || a.damaged {
 			a.progress = newProgress()
 			return nil
 		}
 	}
 	a.progress.clamp(a.top())
 	return nil
+}
+
+// sizeOf is the size of a list, 0 of one that is not there.
+func sizeOf(f *os.File) (int64, error) {
+	if f == nil {
+		return 0, nil
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
 }
 
 // clamp leaves out what is above the highest recorded message: there are none

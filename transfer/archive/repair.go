@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,16 +31,27 @@ type Repairs struct {
 	fetch Fetch
 	roots map[string]*os.Root
 	locks map[string]*os.File // manifests of the archives, by folder
+	busy  map[string]*BusyError
+	held  int // lines whose files are left out since their archive is busy
 }
 
 // NewRepairs prepares the repair of what Verify has found. Nothing is fetched
-// yet. The archives are locked, since a run that archives into one of them
-// would write the same files: the error is a *BusyError if one does.
+// yet. The archives are locked, since a run that archives into one of them would
+// write the same files. One that somebody writes to is left out, see Busy.
 func NewRepairs(wrong []Wrong, fetch Fetch) (*Repairs, error) {
-	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), locks: make(map[string]*os.File), alike: make(map[string]int)}
+	r := &Repairs{fetch: fetch, roots: make(map[string]*os.Root), locks: make(map[string]*os.File), alike: make(map[string]int), busy: make(map[string]*BusyError)}
 	r.once(wrong)
-	for _, w := range wrong {
-		if err := r.open(&w); err != nil {
+	listed := r.wrong
+	r.wrong = nil
+	for _, w := range listed {
+		err := r.open(&w)
+		switch busy := (*BusyError)(nil); {
+		case err == nil:
+			r.wrong = append(r.wrong, w)
+		case errors.As(err, &busy):
+			r.busy[busy.Dir] = busy
+			r.held += r.alike[w.file()]
+		default:
 			return nil, errors.Join(fmt.Errorf("archive: %w", err), r.Close())
 		}
 	}
@@ -62,6 +74,9 @@ func (r *Repairs) open(w *Wrong) (err error) {
 		dir := filepath.Join(w.Dir, folder)
 		if r.locks[dir] != nil {
 			continue
+		}
+		if busy := r.busy[dir]; busy != nil {
+			return busy
 		}
 		root, err := r.roots[w.Dir].OpenRoot(folder)
 		if err != nil {
@@ -103,6 +118,15 @@ func (w *Wrong) file() string { return filepath.Join(w.Dir, filepath.FromSlash(w
 
 // Done is how many of the wrong lines are right by now.
 func (r *Repairs) Done() int { return r.done }
+
+// Busy lists the archives that are left out since somebody writes to them, by
+// folder, and tells how many wrong lines have their files there.
+func (r *Repairs) Busy() (busy []*BusyError, lines int) {
+	for _, dir := range slices.Sorted(maps.Keys(r.busy)) {
+		busy = append(busy, r.busy[dir])
+	}
+	return busy, r.held
+}
 
 // repairBatch is how many messages are fetched at once.
 const repairBatch = 100

@@ -79,7 +79,6 @@ type Run struct {
 	tg    Telegram
 	store Store
 	o     Options
-	inRow int // messages refused since the last that was forwarded
 }
 
 // New begins a run.
@@ -100,6 +99,7 @@ type chat struct {
 	from  telegram.Peer
 	state checkpoint.Forward
 	batch []item
+	inRow int // messages refused since the last that was forwarded
 }
 
 // An item is a message to forward.

@@ -158,6 +158,32 @@ func TestRefusedWholesale(t *testing.T) {
 	}
 }
 
+// How many are refused in a row is counted in each chat by itself, and neither
+// what the last chat ended with nor what is tried once more belongs to it.
+func TestRefusedInOneChat(t *testing.T) {
+	t.Parallel()
+	a, b, store := newServer(20, nil), newServer(5, nil), checkpoint.NewMemory()
+	a.bad, b.bad = make(map[int]string), map[int]string{1: "MEDIA_EMPTY"}
+	for id := 20; id > 21-maxInRow; id-- {
+		a.bad[id] = "MEDIA_EMPTY"
+	}
+	for _, again := range []bool{false, true} {
+		r := New(a, store, Options{Job: "j", To: to})
+		if err := r.Chat(t.Context(), 0, from, a.list()); err != nil || r.Refused != maxInRow-1 {
+			t.Fatalf("the first chat, again %t: %v, %d refused", again, err, r.Refused)
+		}
+		r.tg = b
+		n := 1
+		if again {
+			n = 2 // one that is new
+			b.random = make(map[int64]bool)
+		}
+		if err := r.Chat(t.Context(), n, from, b.list()); err != nil || r.Refused != maxInRow {
+			t.Errorf("the next chat, again %t: %v, %d refused", again, err, r.Refused)
+		}
+	}
+}
+
 // A chat that protects its content ends the run as it did; a message that was
 // protected after it was listed is left out.
 func TestRefusedAsProtected(t *testing.T) {

@@ -39,6 +39,9 @@ func loopback(r *rig.Rig, report *rig.Report) error {
 	}
 	for range loopbackRuns {
 		out := r.Path("out")
+		if err := r.Occupy(2 * loopbackDown >> 20); err != nil {
+			return err
+		}
 		if err := cost(client, report, "download", loopbackDown, "dl", "https://t.me/bench/1", "-d", out); err != nil {
 			return err
 		}

@@ -37,6 +37,9 @@ func profiles(f *flag.FlagSet) func(*rig.Rig, *rig.Report) error {
 		if err := rig.Noise(source, *mib<<20, 1); err != nil {
 			return err
 		}
+		if err := r.Occupy(2 * *mib); err != nil {
+			return err
+		}
 		p := profiling{client: client, report: report, seconds: *seconds, save: *save}
 		if err := p.of("download", "dl", "https://t.me/bench/1", "-d", r.Path("out"), "-t", *conns); err != nil {
 			return err

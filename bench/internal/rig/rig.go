@@ -29,6 +29,7 @@ type Rig struct {
 	mu       sync.Mutex
 	clusters []*Cluster
 	stores   int
+	occupied int64 // bytes, see Occupy
 }
 
 // New builds haul into a temporary folder. The working directory must be in

@@ -146,15 +146,6 @@ func channel(name string, files int, least, most int64) dctest.ChannelConfig {
 	return dctest.ChannelConfig{Username: name, Title: name, Files: []dctest.FileSpec{{Kind: "document", Count: files, MinSize: least, MaxSize: most}}}
 }
 
-// warm leaves as much memory free as a file needs that is made anew. A virtual
-// machine gives free memory back to its host after a while, and getting it
-// again costs more than all that is measured here. haul makes a new file for
-// each download; the others are given one to write over.
-func (s *stand) warm(mib int64) error {
-	path := s.rig.Path("warm")
-	return errors.Join(rig.Noise(path, mib<<20, 3), os.Remove(path))
-}
-
 // download fetches the file of a channel by haul.
 func (s *stand) download(like Sample, channel string, flags ...string) error {
 	out, err := os.MkdirTemp(s.rig.Path(), "out-*")
@@ -223,7 +214,7 @@ func (m *run) cost() error {
 	conns := strconv.Itoa(connections)
 	for range m.Runs {
 		err := errors.Join(
-			s.warm(m.MiB), s.download(down, "bench", "-t", conns), s.peer(m.gotd, down, task), s.peer(m.mtcute, down, task),
+			m.rig.Occupy(2*m.MiB), s.download(down, "bench", "-t", conns), s.peer(m.gotd, down, task), s.peer(m.mtcute, down, task),
 			s.upload(up, "-t", conns), s.peer(m.gotd, up, upTask), s.peer(m.gotd, plain, plainTask), s.peer(m.mtcute, up, upTask),
 		)
 		if err != nil {
@@ -243,7 +234,7 @@ func (m *run) byConnections() error {
 		for _, n := range []int{1, 2, 4, 8, 16} {
 			like := Sample{Phase: "connections", Direction: "download", Connections: n}
 			task := rig.Task{Connections: n, Threads: 2 * n, Part: downPart}
-			err := errors.Join(s.warm(m.MiB), s.download(like, "bench", "-t", strconv.Itoa(n)), s.peer(m.gotd, like, task))
+			err := errors.Join(m.rig.Occupy(2*m.MiB), s.download(like, "bench", "-t", strconv.Itoa(n)), s.peer(m.gotd, like, task))
 			if err != nil {
 				return err
 			}
@@ -272,11 +263,11 @@ func (m *run) byRTT() error {
 		policy := like
 		policy.Client = tdl
 		err = errors.Join(
-			s.warm(m.FarMiB), s.download(like, "bench"),
+			m.rig.Occupy(2*m.FarMiB), s.download(like, "bench"),
 			s.peer(m.gotd, policy, rig.Task{Connections: connections, Threads: tdlThreads, Part: downPart}),
 			s.peer(m.gotd, like, rig.Task{Connections: connections, Threads: inFlight, Part: downPart}),
 			s.peer(m.mtcute, like, rig.Task{Connections: connections, Threads: inFlight, Part: downPart}),
-			s.warm(m.FarMiB), s.download(like, "bench"),
+			m.rig.Occupy(2*m.FarMiB), s.download(like, "bench"),
 			s.close(),
 		)
 		if err != nil {

@@ -3,43 +3,17 @@
 package ige
 
 import (
-	"os"
-	"syscall"
 	"testing"
-)
 
-// guarded is n bytes that end where memory ends (or begin where it begins):
-// whoever reads or writes beyond them crashes.
-func guarded(t *testing.T, n int, atEnd bool) []byte {
-	t.Helper()
-	page := os.Getpagesize()
-	size := (n + page - 1) / page * page
-	b, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Munmap(b); err != nil {
-			t.Error(err)
-		}
-	})
-	for _, guard := range [][]byte{b[:page], b[page+size:]} {
-		if err := syscall.Mprotect(guard, syscall.PROT_NONE); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if atEnd {
-		return b[page+size-n : page+size]
-	}
-	return b[page : page+n]
-}
+	"github.com/tghaul/haul/mtproto/internal/cputest"
+)
 
 // No kernel reads or writes beyond a message, whatever its length.
 func TestGuardedMemory(t *testing.T) {
 	for _, atEnd := range []bool{true, false} {
-		memory, stream := make([][]byte, MaxAtOnce), guarded(t, 2048, atEnd)
+		memory, stream := make([][]byte, MaxAtOnce), cputest.Guarded(t, 2048, atEnd)
 		for i := range memory {
-			memory[i] = guarded(t, 1024, atEnd)
+			memory[i] = cputest.Guarded(t, 1024, atEnd)
 		}
 		for size := 0; size <= 1024; size += block {
 			for n := 1; n <= MaxAtOnce; n++ {

@@ -171,7 +171,7 @@ func (u *upload) openSource() error {
 	if u.body, err = u.u.body(f, fi.Size()); err != nil {
 		return err
 	}
-	u.hash = u.run.newFrontier(u.body, size, uploadPartSize)
+	u.hash = u.run.frontierOf(u.body, size, uploadPartSize)
 	return nil
 }
 

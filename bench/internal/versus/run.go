@@ -330,6 +330,10 @@ func (m *run) small() error {
 	if err != nil {
 		return err
 	}
+	// The cluster writes such files when they are asked for first.
+	if _, err := m.gotd.Run(s.cluster, s.allFiles("first", 0)); err != nil {
+		return err
+	}
 	like := Sample{Phase: "files", Direction: "download", Connections: connections}
 	for i := range m.Runs {
 		res, err := s.haul.Run("dl", "@bench", "-d", s.folder("haul", i), "-t", strconv.Itoa(connections))
@@ -350,16 +354,17 @@ func (s *stand) folder(client string, i int) string {
 	return filepath.Join(s.rig.Path("small"), client, strconv.Itoa(i))
 }
 
+// allFiles is the task to fetch them there.
+func (s *stand) allFiles(client string, i int) rig.Task {
+	return rig.Task{Command: "files", Channel: "bench", Path: s.folder(client, i), Connections: connections, Threads: inFlight, Part: downPart}
+}
+
 // files has a peer fetch all small files.
 func (s *stand) files(p *rig.Peer, like Sample, i int) error {
 	if p == nil {
 		return nil
 	}
-	dir := s.folder(p.Name, i)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	m, err := p.Run(s.cluster, rig.Task{Command: "files", Channel: "bench", Path: dir, Connections: connections, Threads: inFlight, Part: downPart})
+	m, err := p.Run(s.cluster, s.allFiles(p.Name, i))
 	if err != nil {
 		return err
 	}

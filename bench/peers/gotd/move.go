@@ -84,6 +84,9 @@ func upload(ctx context.Context, c *client) (m moved, err error) {
 // files fetches all documents of the channel, as many at once as it has
 // threads, each by one request after the other.
 func files(ctx context.Context, c *client) (m moved, err error) {
+	if err := os.MkdirAll(c.path, 0o755); err != nil {
+		return m, err
+	}
 	p := newPool(c)
 	defer func() { err = errors.Join(err, p.close()) }()
 	var bytes, count atomic.Int64

@@ -136,7 +136,8 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	}
 	defer show.close()
 	l.show = show.event
-	o.Events, o.MaxResults = j.watch(show), failuresShown
+	last := runEnd{to: j.watch(show)}
+	o.Events, o.MaxResults = last.event, failuresShown
 	if err := j.begin(); err != nil {
 		return err
 	}
@@ -156,8 +157,15 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 		l.missed = append(l.missed, pieces.join(ctx, e, show)...)
 		err = ctx.Err()
 	}
+	l.addMissed(report)
+	last.tell(report)
 	show.end()
 	sayProtected(c, l.pass)
+	return outcome(c, j, show, report, err)
+}
+
+// addMissed counts as failed what was named and is no file, or not whole.
+func (l *fetchList) addMissed(report *transfer.Report) {
 	report.Failed = append(report.Failed, l.missed...)
 	report.FilesFailed += len(l.missed)
 	for _, f := range l.missed {
@@ -165,7 +173,6 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 			report.Retryable++
 		}
 	}
-	return outcome(c, j, show, report, err)
 }
 
 // place has files placed as --template says. root is the folder, nil if there

@@ -266,11 +266,10 @@ func (l *fetchList) chats() map[int64]bool {
 // are enough.
 func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
-		chats, sources := l.chats(), len(l.targets)
-		if l.export != nil {
-			sources++
+		chats := l.chats()
+		if len(l.targets) > 1 || len(l.targets) > 0 && l.export != nil { // one alone lists nothing twice
+			l.pass.Once()
 		}
-		once := newListing(sources)
 		list := func(what string, messages iter.Seq2[*telegram.Message, error]) bool {
 			for m, err := range messages {
 				if err != nil {
@@ -280,9 +279,6 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 				var names transfer.Names // those of one message; its number tells them from others
 				for _, f := range m.Files {
 					name := names.Take(strconv.Itoa(m.ID)+"_"+f.Name, f.ID)
-					if !once.first(m, f) {
-						continue
-					}
 					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}

@@ -28,7 +28,8 @@ type Pass struct {
 	// Unread are posts of which the comments could not be read.
 	Unread []telegram.Origin
 
-	leftOut map[messageKey]int // protected files of the messages of the present group, and the comments on it
+	listed  map[listedFile]struct{} // nil unless Once was called
+	leftOut map[messageKey]int      // protected files of the messages of the present group, and the comments on it
 }
 
 type messageKey struct {
@@ -172,7 +173,7 @@ func (p *Pass) choose(group []*telegram.Message) error {
 			if !whole && err == nil {
 				meant, err = p.s.means(m, &f)
 			}
-			return !meant || !p.count(m, &f)
+			return !meant || p.Full() || p.again(m, &f) || !p.count(m, &f)
 		})
 		if err != nil {
 			return err
@@ -183,10 +184,7 @@ func (p *Pass) choose(group []*telegram.Message) error {
 
 // count says whether a file that is meant may be had, and counts it.
 func (p *Pass) count(m *telegram.Message, f *telegram.File) bool {
-	switch {
-	case p.Full():
-		return false
-	case f.NoForwards:
+	if f.NoForwards {
 		p.Protected++
 		p.ProtectedBytes += f.Size
 		if p.leftOut == nil {

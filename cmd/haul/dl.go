@@ -382,7 +382,7 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 	case free == 0:
 		l.miss(t.arg, transfer.ErrProtected)
 	}
-	return l.pass.List(ctx, func(yield func(*telegram.Message, error) bool) {
+	return l.pass.Named(ctx, func(yield func(*telegram.Message, error) bool) {
 		for _, m := range messages {
 			if !yield(m, nil) {
 				return

@@ -53,11 +53,14 @@ func fetchFlags() []cli.Flag {
 
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
-	tuning := typed(c, k.how())
+	tuning, all := typed(c, k.how()), typed(c, k.flags())
 	if err := applyCommandConfig(c); err != nil {
 		return err
 	}
 	if err := k.check(c); err != nil {
+		return err
+	}
+	if err := checkMisfits(k.command, c, all); err != nil {
 		return err
 	}
 	return withAccount(c, func(ctx context.Context, a *account) error {

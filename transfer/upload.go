@@ -162,6 +162,9 @@ func (u *upload) result(s checkpoint.Sent) FileResult {
 // begins anew. Either way the record is durable before the first part leaves.
 func (u *upload) load() error {
 	old, found, err := u.run.o.Checkpoint.Upload(u.key)
+	if err == nil && !found {
+		old, found, err = u.adopt()
+	}
 	if err != nil {
 		return err
 	}
@@ -183,6 +186,26 @@ func (u *upload) load() error {
 		return nil
 	}
 	return u.restart()
+}
+
+// adopt takes over what there is of the same source without a job: early
+// versions had none. Whoever comes first has it; it moves to the key of the job.
+func (u *upload) adopt() (old checkpoint.Upload, found bool, err error) {
+	if u.u.Job == "" || u.path == 0 {
+		return old, false, nil
+	}
+	early := checkpoint.UploadKey{Source: u.path, Chat: u.key.Chat}
+	old, found, err = u.run.o.Checkpoint.Upload(early)
+	if err != nil || !found || !old.Source.Equal(u.since) {
+		return old, false, err
+	}
+	return old, true, u.run.commits.wait(nil, func(b *checkpoint.Batch) {
+		b.PutUpload(u.key, old)
+		for part := range old.Parts {
+			b.Sent(u.key, part)
+		}
+		b.ForgetUpload(early)
+	})
 }
 
 // restart forgets all parts and chooses a new file id. The message keeps its

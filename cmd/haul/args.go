@@ -43,10 +43,17 @@ func flagsFirst(app *cli.App, args []string) []string {
 			list, known = &global, app.Flags
 		}
 		*list = append(*list, a)
-		if takesValue(known, a) && i+1 < len(args) {
-			i++
-			*list = append(*list, args[i])
+		if !takesValue(known, a) {
+			continue
 		}
+		if i++; i < len(args) {
+			*list = append(*list, args[i])
+			continue
+		}
+		if list == &global { // the last word lacks its value: nothing may come to stand there
+			return slices.Concat(args[:first], global)
+		}
+		return slices.Concat(args[:first], global, args[first:at+1], flags)
 	}
 	if len(rest) > 0 && rest[0] != "--" { // arguments never look like flags to the library
 		flags = append(flags, "--")

@@ -266,11 +266,17 @@ func (b *bars) finish(e transfer.RunDone) {
 	b.mu.Lock()
 	p := b.state
 	b.mu.Unlock()
-	p.FilesDone, p.FilesFailed, p.BytesRate, p.Active = e.FilesDone, e.FilesFailed, 0, nil
-	if e.FilesFailed == 0 && p.ListComplete {
+	b.update(lastPicture(p, e))
+}
+
+// lastPicture is the progress at the end of a run. Nothing is left of a run that
+// has all its files, whatever was not counted; one that was cut short stays as it is.
+func lastPicture(p transfer.Progress, e transfer.RunDone) transfer.Progress {
+	p.FilesDone, p.FilesFailed, p.FilesSkipped, p.BytesRate, p.Active = e.FilesDone, e.FilesFailed, e.FilesSkipped, 0, nil
+	if p.ListComplete && e.FilesDone+e.FilesSkipped >= p.FilesKnown {
 		p.BytesDone = p.BytesKnown
 	}
-	b.update(p)
+	return p
 }
 
 func (b *bars) close() {

@@ -72,6 +72,9 @@ func asDocuments(c *cli.Context) bool {
 
 // checkMisfits refuses flags that were typed and would do nothing.
 func checkMisfits(command string, c *cli.Context, typed map[string]string) error {
+	if c.IsSet("dir") && c.String("dir") == "" {
+		return usagef("--dir names no folder; . is the one that you are in")
+	}
 	for _, m := range misfits(command) {
 		for flag := range strings.FieldsSeq(m.flags) {
 			if _, is := typed[flag]; is && typed[flag] != "false" && m.when(c) {

@@ -37,6 +37,7 @@ func TestMisfits(t *testing.T) {
 		"archive @x --watch --to yesterday":           "--to",
 		"archive @x --watch --comments":               "--comments",
 		"archive @x --watch --dry-run":                "--dry-run",
+		"archive @x --dir=":                           "--dir",
 		"archive @x --full --since-last":              "--since-last",
 		"archive @x --comments --topic 5":             "topics",
 		"archive @x --dry-run --report r":             "--report",

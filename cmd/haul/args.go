@@ -10,7 +10,7 @@ import (
 
 // flagsFirst moves flags where the library wants them: those of a command
 // before its arguments, global ones before the command. People write
-// haul archive @name -d DIR --json. What follows -- stays as it is.
+// haul archive @name -d DIR --json. What follows -- are arguments.
 func flagsFirst(app *cli.App, args []string) []string {
 	at := commandAt(app, args)
 	if at < 0 {
@@ -31,7 +31,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 	for i := at + 1; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
-			rest = append(rest, args[i:]...)
+			rest = append(rest, args[i+1:]...)
 			break
 		}
 		if len(a) < 2 || a[0] != '-' || isID(a) {
@@ -55,7 +55,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 		}
 		return slices.Concat(args[:first], global, args[first:at+1], flags)
 	}
-	if len(rest) > 0 && rest[0] != "--" { // arguments never look like flags to the library
+	if len(rest) > 0 { // arguments never look like flags to the library
 		flags = append(flags, "--")
 	}
 	return slices.Concat(args[:first], global, args[first:at+1], flags, rest)

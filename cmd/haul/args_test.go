@@ -12,10 +12,11 @@ func TestFlagsFirst(t *testing.T) {
 	for line, want := range map[string]string{
 		"haul up f --to @x --json":     "haul --json up --to @x -- f",
 		"haul dl @x -d out":            "haul dl -d out -- @x",
-		"haul dl @x -d out -- -y":      "haul dl -d out -- @x -- -y",
+		"haul dl @x -d out -- -y":      "haul dl -d out -- @x -y",
 		"haul up f --to":               "haul up --to",
 		"haul up f --silent --to":      "haul up --silent --to",
 		"haul dl @x --json --store":    "haul --json --store",
+		"haul up --to @x -- -f --":     "haul up --to @x -- -f --",
 		"haul jobs rm k3f7 --json":     "haul --json jobs rm -- k3f7",
 		"haul dl -1001234567890 -d o ": "haul dl -d o -- -1001234567890",
 	} {

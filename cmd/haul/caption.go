@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -32,6 +33,9 @@ type captionOf struct {
 // caption is that long.
 const captionSize = 1 << 16
 
+// noField is how templates say that something is unknown.
+var noField = regexp.MustCompile(`can't evaluate field (\w+) in type`)
+
 // parseCaption tries the caption out, so that nothing is sent with a wrong one.
 func parseCaption(text string, mode markup.Mode) (*caption, error) {
 	c := &caption{text: text, mode: mode}
@@ -43,6 +47,9 @@ func parseCaption(text string, mode markup.Mode) (*caption, error) {
 	}
 	sample, err := c.of(source{path: "a/b.c", rel: "a/b.c"})
 	if err != nil {
+		if m := noField.FindStringSubmatch(err.Error()); m != nil {
+			return nil, usagef("--caption: files have no .%s; haul help up lists what they have", m[1])
+		}
 		return nil, &usageErr{error: err}
 	}
 	if _, _, err := mode.Parse(sample); err != nil {

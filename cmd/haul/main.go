@@ -78,12 +78,22 @@ func newApp() *cli.App {
 // badValue is how the flag package says that a value cannot be read.
 var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z-]+): `)
 
+// badVariable is how the library says it of a variable.
+var badVariable = regexp.MustCompile(`^could not parse (".*") as .* value from environment variable "([A-Z_]+)" for flag ([a-z-]+): `)
+
 // usageError makes an error of the library's one of ours.
 func usageError(c *cli.Context, err error, _ bool) error {
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 		for _, f := range slices.Concat(c.Command.Flags, c.App.Flags) {
 			if want := wanted(f); want != "" && slices.Contains(f.Names(), m[2]) {
 				return usagef("--%s %s: %s", f.Names()[0], m[1], want)
+			}
+		}
+	}
+	if m := badVariable.FindStringSubmatch(err.Error()); m != nil {
+		for _, f := range slices.Concat(c.Command.Flags, c.App.Flags) {
+			if want := wanted(f); want != "" && f.Names()[0] == m[3] {
+				return usagef("the variable %s is %s: %s", m[2], m[1], want)
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type download struct {
 	partSize  int // set by open, like the following
 	sink      *sink
 	found     file // bears the final name already and has to be proven; then there is no sink
+	foundOurs bool // an earlier run has begun it under its present path
 	hash      *frontier
 	salvaged  bool      // of a repair: not all parts were fetched in this run
 	distrusts bool      // of a repair: nothing is salvaged any more

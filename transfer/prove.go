@@ -179,7 +179,7 @@ func (d *download) find(ctx context.Context, record checkpoint.Download, known b
 	if err != nil {
 		return opened{}, err
 	}
-	d.found = f
+	d.found, d.foundOurs = f, known
 	d.hash = d.run.newFrontier(f, d.size, d.partSize)
 	var o opened
 	switch {
@@ -256,5 +256,13 @@ func (d *download) adopt(ctx context.Context) (FileResult, error) {
 	if err := d.found.Datasync(); err != nil && !isDenied(err) {
 		return FileResult{}, fmt.Errorf("sync: %w", err)
 	}
-	return d.result(sum), d.record(newLink(d.dir), sum)
+	entry := newLink(d.dir)
+	if d.foundOurs {
+		// A power loss, or a kill where a rename is a link and a removal, may have
+		// left the unfinished file its name, too.
+		for _, suffix := range []string{partSuffix, asideSuffix} {
+			_ = d.dir.fs.Remove(d.path + suffix) // as a rule there is none
+		}
+	}
+	return d.result(sum), d.record(entry, sum)
 }

@@ -177,12 +177,18 @@ func TestAdopt(t *testing.T) {
 				if spoil {
 					data = append([]byte{data[0] + 1}, data[1:]...)
 				}
-				if err := os.WriteFile(filepath.Join(b.dir, f.Name), data, 0o600); err != nil {
-					t.Fatal(err)
+				// It may have two names still, or three.
+				for _, suffix := range []string{"", partSuffix, asideSuffix} {
+					if err := os.WriteFile(filepath.Join(b.dir, f.Name+suffix), data, 0o600); err != nil {
+						t.Fatal(err)
+					}
 				}
 				report, err := b.download(b.all())
 				if err != nil {
 					t.Fatal(err)
+				}
+				if left, err := filepath.Glob(filepath.Join(b.dir, "*"+partSuffix)); err != nil || !spoil && len(left) > 0 {
+					t.Errorf("%v are left over, %v", left, err)
 				}
 				if spoil {
 					if f := b.failed(report); !errors.Is(f.Err, ErrExists) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -120,7 +121,7 @@ func (f *files) checkLogs() error {
 		f.versions = append(f.versions, version)
 		newest = max(newest, version)
 		tail := b[end:]
-		if len(bytes.TrimLeft(tail, "\x00")) == 0 {
+		if zeros, err := allZero(bytes.NewReader(tail)); zeros && err == nil {
 			continue
 		}
 		// The last commit may have been under way when the program or the
@@ -242,11 +243,9 @@ func readEntry(b []byte) (e entry, ok bool) {
 // checkOthers checks the files of which nothing is used.
 func (f *files) checkOthers() error {
 	for _, name := range f.values { // records are too short for them
-		b, err := os.ReadFile(filepath.Join(f.dir, name))
-		if err != nil {
+		if empty, err := f.emptyLog(name); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
-		}
-		if len(b) < logHeader || binary.BigEndian.Uint64(b) != 0 || len(bytes.Trim(b[logHeader:], "\x00")) > 0 {
+		} else if !empty {
 			return damaged("%s is not empty", name)
 		}
 	}
@@ -257,12 +256,55 @@ func (f *files) checkOthers() error {
 	}
 	// Statistics about value logs. Badger trusts them, and makes new ones.
 	discard := filepath.Join(f.dir, "DISCARD")
-	if b, err := os.ReadFile(discard); err == nil && len(bytes.Trim(b, "\x00")) > 0 {
-		if err := os.Remove(discard); err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
-		}
+	file, err := os.Open(discard)
+	if err != nil {
+		return nil
+	}
+	empty, err := allZero(file)
+	if err := errors.Join(err, file.Close()); err != nil || empty {
+		return nil
+	}
+	if err := os.Remove(discard); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
+}
+
+// emptyLog tells whether a value log has a header and no records.
+func (f *files) emptyLog(name string) (bool, error) {
+	file, err := os.Open(filepath.Join(f.dir, name))
+	if err != nil {
+		return false, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	var head [logHeader]byte
+	if _, err := io.ReadFull(file, head[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if binary.BigEndian.Uint64(head[:]) != 0 {
+		return false, nil
+	}
+	return allZero(file)
+}
+
+// allZero tells whether r brings nothing but zeros. A store that was just made
+// has megabytes of them, and each start looks.
+func allZero(r io.Reader) (bool, error) {
+	b := make([]byte, 128<<10)
+	b, zeros := b[:len(b)/2], b[len(b)/2:]
+	for {
+		n, err := r.Read(b)
+		switch {
+		case !bytes.Equal(b[:n], zeros[:n]):
+			return false, nil
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+	}
 }
 
 // registryText stands behind 16 random bytes in the list of keys, which has none.

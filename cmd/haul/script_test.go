@@ -29,8 +29,9 @@ import (
 )
 
 // raceOptions spares each haul that a test starts the second which a program
-// with the race detector sleeps before it exits.
-const raceOptions = "atexit_sleep_ms=10"
+// with the race detector sleeps before it exits, and the page faults that large
+// allocations cost there: those of the Makefile.
+const raceOptions = "atexit_sleep_ms=10 clear_shadow_mmap_threshold=1073741824"
 
 // TestMain lets scripts run haul as a program of its own.
 func TestMain(m *testing.M) {

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/draw"
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // maxComment is how much a JPEG comment segment holds.
@@ -95,8 +95,7 @@ func landscape(img *image.RGBA, rnd *rand.Rand, shift float64) {
 	hue := rnd.Float64()
 	for y := range h {
 		t := float64(y) / float64(h)
-		row := image.Rect(0, y, w, y+1)
-		draw.Draw(img, row, image.NewUniform(tint(hue, 0.35+0.4*t, 1-0.35*t)), image.Point{}, draw.Src)
+		fill(line(img, y), tint(hue, 0.35+0.4*t, 1-0.35*t))
 	}
 	sunX, sunY, r := rnd.Float64()*float64(w)+shift, (0.15+0.25*rnd.Float64())*float64(h), float64(h)/14
 	for y := max(0, int(sunY-r)); y < min(h, int(sunY+r)); y++ {
@@ -106,17 +105,48 @@ func landscape(img *image.RGBA, rnd *rand.Rand, shift float64) {
 			}
 		}
 	}
+	tops, strip := make([]int, w), make([]byte, 4*w)
 	for layer := range 4 {
 		base, height := 0.45+0.13*float64(layer), 0.05+0.08*rnd.Float64()
 		phase, waves := rnd.Float64()*7, 1+rnd.Float64()*3
-		hill := tint(hue+0.08*float64(layer+1), 0.5, 0.62-0.13*float64(layer))
-		for x := range w {
+		fill(strip, tint(hue+0.08*float64(layer+1), 0.5, 0.62-0.13*float64(layer)))
+		for x := range tops {
 			a := float64(x)/float64(w)*waves*2*math.Pi + phase
-			top := int((base - height*(math.Sin(a)+0.4*math.Sin(2.7*a))) * float64(h))
-			for y := max(0, top); y < h; y++ {
-				img.SetRGBA(x, y, hill)
-			}
+			tops[x] = int((base - height*(math.Sin(a)+0.4*math.Sin(2.7*a))) * float64(h))
 		}
+		hill(img, tops, strip)
+	}
+}
+
+// hill paints what is below tops, with the colour that strip is a line of. It
+// copies runs of pixels: one by one they cost the race detector most of a test.
+func hill(img *image.RGBA, tops []int, strip []byte) {
+	lowest := slices.Max(tops)
+	for y := max(0, slices.Min(tops)); y < img.Rect.Dy(); y++ {
+		if y >= lowest {
+			copy(line(img, y), strip)
+			continue
+		}
+		for x := 0; x < len(tops); x++ {
+			from := x
+			for x < len(tops) && tops[x] <= y {
+				x++
+			}
+			copy(line(img, y)[4*from:4*x], strip)
+		}
+	}
+}
+
+// line is the memory of a row of pixels.
+func line(img *image.RGBA, y int) []byte {
+	return img.Pix[y*img.Stride:][:4*img.Rect.Dx()]
+}
+
+// fill makes all pixels of p of one colour.
+func fill(p []byte, c color.RGBA) {
+	copy(p, []byte{c.R, c.G, c.B, c.A})
+	for n := 4; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
 	}
 }
 

@@ -72,8 +72,8 @@ func (c *serverConn) writeAnswer(p Point, packet []byte, first bool) error {
 }
 
 // pack makes the packet of a batch, in pooled memory that goes back after
-// writing. The messages are copied: sealing and obfuscation destroy a packet,
-// and the messages may have to be sent again.
+// writing. The messages are copied, or made there: sealing and obfuscation
+// destroy a packet, and the messages may have to be sent again.
 func (c *serverConn) pack(s *Session, b *batch) (packet, scratch []byte, err error) {
 	size := bodyOffset + sealRoom + 8
 	for _, m := range b.msgs {
@@ -92,7 +92,7 @@ func (c *serverConn) pack(s *Session, b *batch) (packet, scratch []byte, err err
 			e.Int(m.seqNo)
 			e.Int(int32(m.size))
 		}
-		e.Raw(m.body)
+		m.put(e)
 	}
 	scratch = e.Bytes()
 	packet, err = s.seal(scratch, id, seqNo, b.msgs[0].point, c.sealer.Seal)

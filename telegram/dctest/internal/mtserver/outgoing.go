@@ -215,14 +215,27 @@ type batch struct {
 // never is longer than any timer of this package.
 const never = 24 * time.Hour
 
-// take returns the next packet for c, or how long to wait for one.
-func (s *Session) take(c *serverConn, now time.Time) (*batch, time.Duration) {
+// takeSome returns the next packets for c, n at most, or how long to wait for one.
+func (s *Session) takeSome(c *serverConn, now time.Time, n int) (batches []*batch, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
 		return nil, never
 	}
-	wait := s.flushAcksLocked(now)
+	acks := s.flushAcksLocked(now)
+	for len(batches) < n {
+		b, later := s.takeLocked(now)
+		if b == nil {
+			return batches, min(acks, later)
+		}
+		batches = append(batches, b)
+	}
+	return batches, 0
+}
+
+// takeLocked returns the next packet, or how long to wait for one.
+func (s *Session) takeLocked(now time.Time) (*batch, time.Duration) {
+	wait := never
 	b := new(batch)
 	size, old := 0, false
 	for i, m := range s.queue {
@@ -252,6 +265,27 @@ func (s *Session) take(c *serverConn, now time.Time) (*batch, time.Duration) {
 		b.id, b.seqNo = s.nextIDLocked(false), s.nextSeqNoLocked(false)
 	}
 	return b, 0
+}
+
+// putBack queues batches again that were not written, before all others.
+func (s *Session) putBack(batches []*batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var again []*outMsg
+	for _, b := range batches {
+		for _, m := range b.msgs {
+			if m.writing = false; m.gone {
+				s.freeLocked(m)
+				continue
+			}
+			m.queued = true
+			again = append(again, m)
+		}
+	}
+	s.queue = append(again, s.queue...)
+	if s.conn != nil {
+		s.conn.signal()
+	}
 }
 
 // written takes a batch back from the writer of c.

@@ -52,10 +52,11 @@ type gatherer[T any] struct {
 	next    int // in came
 }
 
-// An arrival is when somebody has come.
+// An arrival is when somebody has come, with how many items.
 type arrival[T any] struct {
 	who *request[T]
 	at  time.Time
+	n   int
 }
 
 // A request is what one goroutine brings, again and again. While it waits, a
@@ -138,7 +139,7 @@ func (g *gatherer[T]) busy() bool {
 	now, n := time.Now(), 0
 	for _, a := range g.came {
 		if a.who != nil && now.Sub(a.at) <= lately {
-			n++
+			n += a.n
 		}
 	}
 	return n >= enoughCame
@@ -149,10 +150,10 @@ func (g *gatherer[T]) companyLocked(r *request[T], now time.Time) bool {
 	others := 0
 	for _, a := range g.came {
 		if a.who != nil && a.who != r && now.Sub(a.at) <= lately {
-			others++
+			others += a.n
 		}
 	}
-	g.came[g.next] = arrival[T]{r, now}
+	g.came[g.next] = arrival[T]{r, now, len(r.items)}
 	g.next = (g.next + 1) % len(g.came)
 	return others >= enoughCame && g.patience > 0
 }

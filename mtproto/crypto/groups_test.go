@@ -79,6 +79,7 @@ func TestGroupCompany(t *testing.T) {
 	}{
 		{"a full group waits for nobody", 1, 0, []visit{{0, 1, 0}, {1, 1, 0}, {2, 4, 0}}},
 		{"a group makes the company full", 1, 0, []visit{{0, 1, 0}, {1, 1, 0}, {2, 1, 2}, {4, 3, 0}}},
+		{"another that came with two is company", 1, 0, []visit{{0, 2, 0}, {1, 1, 4}}},
 		{"not yet full", 1, 0, []visit{{0, 1, 0}, {1, 1, 0}, {2, 1, 4}, {4, 2, 2}}},
 		{"who gets a place waits", 1, 3, []visit{{0, 1, 3}, {1, 1, 5}, {4, 1, 7}, {7, 1, 4}}},
 		{"who gets a place has waited enough", 1, 6, []visit{{0, 1, 6}, {1, 1, 11}, {2, 1, 10}, {3, 4, 15}}},

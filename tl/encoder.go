@@ -82,15 +82,22 @@ func (e *Encoder) Blob(b []byte) {
 }
 
 // BlobSpace appends the header and padding of bytes of length n and returns
-// the n bytes between them, zeroed, for the caller to fill before the next
-// call that changes the encoder.
+// the n bytes between them, for the caller to fill, all of them, before the next
+// call that changes the encoder. Until then they are what the memory held.
 func (e *Encoder) BlobSpace(n int) []byte {
 	e.stringHeader(n)
 	start := len(e.buf)
 	e.buf = slices.Grow(e.buf, n+3)[:start+n]
-	clear(e.buf[start:])
 	e.pad(n)
 	return e.buf[start : start+n : start+n]
+}
+
+// BlobLen is how many bytes n bytes take with their length and padding.
+func BlobLen(n int) int {
+	if n < 254 {
+		return (1 + n + 3) &^ 3
+	}
+	return (4 + n + 3) &^ 3
 }
 
 // Vector appends the header of a boxed vector of n items.
@@ -123,7 +130,7 @@ func (e *Encoder) pad(n int) {
 	if n >= 254 {
 		prefix = 4
 	}
-	for total := prefix + n; total%4 != 0; total++ {
+	for total := prefix + n; total < BlobLen(n); total++ {
 		e.buf = append(e.buf, 0)
 	}
 }

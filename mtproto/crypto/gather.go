@@ -15,6 +15,8 @@ import (
 //	2. else he waits. A worker on his way out either has done his packet
 //	   too, or gives him the place
 //
+// Who has several packets at once brings them together.
+//
 // Who is alone never waits for company. But where others have just come, others
 // are about to: then who takes a place waits for them, for less time than a
 // part takes on its way through a connection with others before it.
@@ -50,16 +52,18 @@ type gatherer[T any] struct {
 	next    int // in came
 }
 
-// An arrival is when somebody has come.
+// An arrival is when somebody has come, with how many items.
 type arrival[T any] struct {
 	who *request[T]
 	at  time.Time
+	n   int
 }
 
 // A request is what one goroutine brings, again and again. While it waits, a
 // worker owns it.
 type request[T any] struct {
-	item  T
+	items []T           // 1 to gather; the caller's memory
+	one   [1]T          // for who brings one
 	turn  chan turn     // of size 1: a worker never waits for those whose items he did
 	full  chan struct{} // of size 1: there is company enough
 	limit *time.Timer   // of waiting for it
@@ -81,33 +85,51 @@ const (
 
 // run does item, and returns it as do has left it.
 func (g *gatherer[T]) run(r *request[T], item T) T {
-	r.item = item
+	r.one[0] = item
+	g.runAll(r, r.one[:])
+	var none T // r holds on to no packet
+	item, r.one[0] = r.one[0], none
+	return item
+}
+
+// runAll does 1 to gather items, in the same batch, and leaves them as do has.
+func (g *gatherer[T]) runAll(r *request[T], items []T) {
+	r.items = items
+	defer func() { r.items = nil }()
 	g.mu.Lock()
-	expected := g.companyLocked(r)
+	came := time.Now()
+	expected := g.companyLocked(r, came)
 	if g.free > 0 && g.host == nil {
 		g.free--
-		if expected {
-			g.host = r
-		}
-		g.mu.Unlock()
-		if expected {
-			g.await(r)
-		}
-		g.work(r)
 	} else {
 		g.waiting = append(g.waiting, r)
-		if g.host != nil && len(g.waiting) >= gather-1 {
+		if g.host != nil && len(g.host.items)+g.itemsLocked() >= gather {
 			g.host.full <- struct{}{}
 			g.host = nil
 		}
 		g.mu.Unlock()
-		if <-r.turn == work {
-			g.work(r)
+		if <-r.turn == done {
+			return
 		}
+		g.mu.Lock()
 	}
-	var none T // r holds on to no packet
-	item, r.item = r.item, none
-	return item
+	wait := g.patience - time.Since(came)
+	if !expected || wait <= 0 || g.host != nil || len(items)+g.itemsLocked() >= gather {
+		g.mu.Unlock()
+	} else {
+		g.host = r
+		g.mu.Unlock()
+		g.await(r, wait)
+	}
+	g.work(r)
+}
+
+// itemsLocked is how many items wait.
+func (g *gatherer[T]) itemsLocked() (n int) {
+	for _, r := range g.waiting {
+		n += len(r.items)
+	}
+	return n
 }
 
 // busy reports whether items come often enough that the next one is near.
@@ -117,31 +139,31 @@ func (g *gatherer[T]) busy() bool {
 	now, n := time.Now(), 0
 	for _, a := range g.came {
 		if a.who != nil && now.Sub(a.at) <= lately {
-			n++
+			n += a.n
 		}
 	}
 	return n >= enoughCame
 }
 
 // companyLocked notes that r has come, and reports whether others are about to.
-func (g *gatherer[T]) companyLocked(r *request[T]) bool {
-	now, others := time.Now(), 0
+func (g *gatherer[T]) companyLocked(r *request[T], now time.Time) bool {
+	others := 0
 	for _, a := range g.came {
 		if a.who != nil && a.who != r && now.Sub(a.at) <= lately {
-			others++
+			others += a.n
 		}
 	}
-	g.came[g.next] = arrival[T]{r, now}
+	g.came[g.next] = arrival[T]{r, now, len(r.items)}
 	g.next = (g.next + 1) % len(g.came)
 	return others >= enoughCame && g.patience > 0
 }
 
-// await waits until there is company enough for r, which is the host, or it has waited enough.
-func (g *gatherer[T]) await(r *request[T]) {
+// await waits until there is company enough for r, which is the host, and no longer than d.
+func (g *gatherer[T]) await(r *request[T], d time.Duration) {
 	if r.limit == nil {
-		r.limit = time.NewTimer(g.patience)
+		r.limit = time.NewTimer(d)
 	} else {
-		r.limit.Reset(g.patience)
+		r.limit.Reset(d)
 	}
 	defer r.limit.Stop()
 	select {
@@ -162,17 +184,18 @@ func (g *gatherer[T]) await(r *request[T]) {
 // gives the place to the next.
 func (g *gatherer[T]) work(r *request[T]) {
 	g.mu.Lock()
-	mates := g.takeLocked(r.mates[:0], gather-1)
+	mates := g.takeLocked(r.mates[:0], gather-len(r.items))
+	g.passLocked()
 	g.mu.Unlock()
 
-	batch := append(r.batch[:0], r.item)
+	batch := append(r.batch[:0], r.items...)
 	for _, m := range mates {
-		batch = append(batch, m.item)
+		batch = append(batch, m.items...)
 	}
 	g.do(batch)
-	r.item = batch[0]
-	for i, m := range mates {
-		m.item = batch[i+1]
+	n := copy(r.items, batch)
+	for _, m := range mates {
+		n += copy(m.items, batch[n:])
 		m.turn <- done // from here on it is not ours
 	}
 	clear(batch)
@@ -180,18 +203,29 @@ func (g *gatherer[T]) work(r *request[T]) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
-		g.free++
-		return
-	}
-	next := g.takeLocked(r.mates[:0], 1)
-	next[0].turn <- work
-	clear(next)
+	g.free++
+	g.passLocked()
 }
 
-// takeLocked moves those that have waited longest, up to n, behind list.
-func (g *gatherer[T]) takeLocked(list []*request[T], n int) []*request[T] {
-	n = min(n, len(g.waiting))
+// passLocked gives a free place to the one that has waited longest, unless it waits for
+// the host. It will do the same for the next when it has its mates.
+func (g *gatherer[T]) passLocked() {
+	if g.free > 0 && len(g.waiting) > 0 && g.host == nil {
+		g.free--
+		next := g.waiting[0]
+		g.waiting = slices.Delete(g.waiting, 0, 1)
+		next.turn <- work
+	}
+}
+
+// takeLocked moves those that have waited longest behind list, with as many
+// items as there is room for.
+func (g *gatherer[T]) takeLocked(list []*request[T], room int) []*request[T] {
+	n := 0
+	for n < len(g.waiting) && len(g.waiting[n].items) <= room {
+		room -= len(g.waiting[n].items)
+		n++
+	}
 	list = append(list, g.waiting[:n]...)
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	return list

@@ -72,5 +72,17 @@ func (e *Encloser) Seal(sealing Sealing) (packet []byte, quickAck uint32, err er
 	return sealing.Packet, sealing.QuickAck, sealing.Err
 }
 
+// SealAll is SealAll of this package for packets of the Sealer's own side, MaxAtOnce
+// at most, which wait for those of others together.
+func (e *Encloser) SealAll(sealings []Sealing) {
+	for i := range sealings {
+		if s := &sealings[i]; s.N <= smallPacket {
+			SealAll(sealings, e.s.self) // what is small is not worth sorting out
+			return
+		}
+	}
+	e.s.seals.runAll(e.r, sealings)
+}
+
 // busy reports whether large packets pass through now.
 func (s *Sealer) busy() bool { return s.opens.busy() || s.seals.busy() }

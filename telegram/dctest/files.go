@@ -141,7 +141,8 @@ func serve(data source, jpeg bool, offset int64, limit int32) *fileAnswer {
 	return &fileAnswer{data: data, offset: offset, n: int(n), kind: kind}
 }
 
-// A fileAnswer is upload.file whose bytes are made where they are encoded.
+// A fileAnswer is upload.file whose bytes are made where they are encoded, in
+// the packet: it is mtserver.Lasting. The content of a file never changes.
 type fileAnswer struct {
 	data   source
 	offset int64
@@ -168,8 +169,13 @@ func (a *fileAnswer) TypeName() string {
 	return "upload.file"
 }
 
-// SizeHint is about how long the encoding is.
-func (a *fileAnswer) SizeHint() int { return a.n + 32 }
+// EncodedLen is the length of what Encode makes.
+func (a *fileAnswer) EncodedLen() int {
+	if a.cdn != nil {
+		return 4 + tl.BlobLen(a.n)
+	}
+	return 4 + 4 + 4 + tl.BlobLen(a.n) // the constructor, its type and its time
+}
 
 // Encode makes the bytes.
 func (a *fileAnswer) Encode(e *tl.Encoder) {

@@ -135,15 +135,15 @@ func (u *upload) save(p part) error {
 	return u.write(p)
 }
 
-// keep holds a part in memory.
+// keep holds a part in memory, as a copy: its bytes are those of the packet.
 func (u *upload) keep(p part) {
 	u.stored += len(p.bytes) - len(u.early[p.number])
 	u.early[p.number] = bytes.Clone(p.bytes)
 	u.sizes[p.number] = len(p.bytes)
 }
 
-// write puts a part of a big file in its place, with those that waited until
-// the size of parts was known.
+// write puts a part of a big file in its place, straight from the packet, and
+// those that waited until the size of parts was known.
 func (u *upload) write(p part) error {
 	if u.partSize == 0 {
 		u.keep(p)
@@ -156,17 +156,29 @@ func (u *upload) write(p part) error {
 		}
 		u.spool = f
 	}
-	u.keep(p)
+	delete(u.early, p.number) // replaced
+	if err := u.put(p.number, p.bytes); err != nil {
+		return err
+	}
 	for n, b := range u.early {
 		if len(b) > u.partSize {
 			return refuse(400, "FILE_PART_SIZE_CHANGED")
 		}
-		if _, err := u.spool.WriteAt(b, int64(n)*int64(u.partSize)); err != nil {
-			return fmt.Errorf("store an upload: %w", err)
+		if err := u.put(n, b); err != nil {
+			return err
 		}
 		delete(u.early, n)
 	}
 	u.stored = 0
+	return nil
+}
+
+// put writes a part to its place in the file.
+func (u *upload) put(number int, b []byte) error {
+	if _, err := u.spool.WriteAt(b, int64(number)*int64(u.partSize)); err != nil {
+		return fmt.Errorf("store an upload: %w", err)
+	}
+	u.sizes[number] = len(b)
 	return nil
 }
 

@@ -46,6 +46,7 @@ func TestPartRules(t *testing.T) {
 		{"big: does not divide 512 KiB", []step{{0, 2, 3 * kib, "400 FILE_PART_SIZE_INVALID"}}},
 		{"big: size changes", []step{{0, 3, 2 * kib, ""}, {1, 3, kib, "400 FILE_PART_SIZE_CHANGED"}, {1, 3, 4 * kib, "400 FILE_PART_SIZE_CHANGED"}}},
 		{"big: last larger", []step{{0, 2, kib, ""}, {1, 2, 2 * kib, "400 FILE_PART_SIZE_CHANGED"}}},
+		{"big: last larger, and first", []step{{1, 2, 2 * kib, ""}, {0, 2, kib, "400 FILE_PART_SIZE_CHANGED"}, {1, 2, 9, ""}, {0, 2, kib, ""}}},
 		{"stream: total at the end", []step{{0, -1, kib, ""}, {1, -1, kib, ""}, {2, 3, 9, ""}}},
 		{"stream: empty last part", []step{{0, -1, kib, ""}, {1, 2, 0, ""}}},
 		{"stream: short part inside", []step{{0, -1, 9, "400 FILE_PART_SIZE_INVALID"}}},

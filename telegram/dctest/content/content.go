@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -131,6 +132,10 @@ func (f *File) fill(p []byte, off int64) {
 	}
 }
 
+// noiseAtOnce is how many bytes are cleared, and are still in the CPU's nearest
+// cache when the key stream goes over them.
+const noiseAtOnce = 16 << 10
+
 // noise is the key stream of AES-CTR, whose counter is the place in the file.
 func (f *File) noise(p []byte, off int64) {
 	var iv [aes.BlockSize]byte
@@ -138,6 +143,8 @@ func (f *File) noise(p []byte, off int64) {
 	stream := crypto.NewCTR(f.key, iv)
 	var skip [aes.BlockSize]byte
 	stream.XORKeyStream(skip[:off%aes.BlockSize], skip[:off%aes.BlockSize])
-	clear(p)
-	stream.XORKeyStream(p, p)
+	for b := range slices.Chunk(p, noiseAtOnce) {
+		clear(b)
+		stream.XORKeyStream(b, b)
+	}
 }

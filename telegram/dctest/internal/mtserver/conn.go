@@ -235,15 +235,13 @@ func (c *serverConn) flush() (time.Duration, error) {
 			}
 		}
 		for _, s := range sessions {
-			b, later := s.take(c, now)
-			if b == nil {
+			batches, later := s.takeSome(c, now, c.atOnce())
+			if len(batches) == 0 {
 				wait = min(wait, later)
 				continue
 			}
 			busy = true
-			err := c.writeBatch(s, b)
-			s.written(c, b, err)
-			if err != nil {
+			if err := c.writeBatches(s, batches); err != nil {
 				return 0, err
 			}
 		}
@@ -251,6 +249,15 @@ func (c *serverConn) flush() (time.Duration, error) {
 			return wait, nil
 		}
 	}
+}
+
+// atOnce is how many packets are encrypted together. Over a slow line each is
+// made when it is its turn.
+func (c *serverConn) atOnce() int {
+	if c.net.paced() {
+		return 1
+	}
+	return crypto.AtOnce()
 }
 
 // due takes the frames of the connection itself that are due.

@@ -17,8 +17,8 @@ import (
 //
 // An error that is an *Error becomes an rpc_error; any other one becomes
 // 500 INTERNAL. The returned object is encoded once, before Handle's goroutine
-// ends. If it has a method Release(), that is called right after, so that an
-// object may lend pooled memory.
+// ends, unless it is Lasting. If it has a method Release(), that is called right
+// after, so that an object may lend pooled memory.
 type Handler interface {
 	Handle(ctx context.Context, c *Call) (tl.Object, error)
 }
@@ -65,6 +65,12 @@ func (e *Error) Error() string { return fmt.Sprintf("rpc error %d %s", e.Code, e
 // A Releaser is a result that lends its memory; see Handler.
 type Releaser interface{ Release() }
 
-// A Sizer is a result that knows about how long its encoding is, in bytes, so
-// that it is encoded without growing a buffer. Results over 16 KiB should.
-type Sizer interface{ SizeHint() int }
+// A Lasting result is kept in place of its encoding until the client has it, and
+// encoded straight into each packet that carries it: always to the same
+// bytes, by any goroutine, until the DC is closed. It must not be a Releaser,
+// nor is it packed: it is for parts of files, which would fill memory.
+type Lasting interface {
+	tl.Object
+	// EncodedLen is the length of the encoding in bytes.
+	EncodedLen() int
+}

@@ -1,6 +1,7 @@
 package mtserver
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,7 +20,8 @@ const (
 )
 
 // An outMsg is a message to the client. Session.mu guards it. The body never
-// changes, and its memory is not given back while writing is set.
+// changes, and its memory is not given back while writing is set: the writer
+// reads it without the lock.
 type outMsg struct {
 	id    int64
 	seqNo int32
@@ -27,6 +29,8 @@ type outMsg struct {
 
 	body []byte // TL
 	mem  []byte // pooled memory that body stands in, nil if it is not pooled
+	// lasting is the result that body is made of for each packet, nil if body is kept.
+	lasting Lasting
 
 	answers *inMsg // the query it answers, nil if none
 	point   Point  // of that query
@@ -43,6 +47,29 @@ type outMsg struct {
 }
 
 func (m *outMsg) content() bool { return m.seqNo&1 == 1 }
+
+// put appends the body to a packet.
+func (m *outMsg) put(e *tl.Encoder) {
+	if m.lasting == nil {
+		e.Raw(m.body)
+		return
+	}
+	start := e.Len()
+	e.ID(idRPCResult)
+	e.Long(m.answers.id)
+	m.lasting.Encode(e)
+	if n := e.Len() - start; n != m.size {
+		panic(fmt.Sprintf("mtserver: %s has %d bytes, not %d as it said", m.lasting.TypeName(), n, m.size))
+	}
+}
+
+// free gives back the memory of the body.
+func (m *outMsg) free() {
+	if m.mem != nil {
+		putMem(m.mem)
+	}
+	m.body, m.mem, m.lasting = nil, nil, nil
+}
 
 // queueLocked gives a message its msg_id and seqno, and queues it.
 func (s *Session) queueLocked(m *outMsg, content bool) {
@@ -131,10 +158,7 @@ func (s *Session) forgetLocked(id int64) {
 // freeLocked gives back what a message holds.
 func (s *Session) freeLocked(m *outMsg) {
 	s.creditLocked(m)
-	if m.mem != nil {
-		putMem(m.mem)
-	}
-	m.body, m.mem = nil, nil
+	m.free()
 }
 
 // creditLocked gives back the room that an answer held until it was written.
@@ -191,14 +215,27 @@ type batch struct {
 // never is longer than any timer of this package.
 const never = 24 * time.Hour
 
-// take returns the next packet for c, or how long to wait for one.
-func (s *Session) take(c *serverConn, now time.Time) (*batch, time.Duration) {
+// takeSome returns the next packets for c, n at most, or how long to wait for one.
+func (s *Session) takeSome(c *serverConn, now time.Time, n int) (batches []*batch, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
 		return nil, never
 	}
-	wait := s.flushAcksLocked(now)
+	acks := s.flushAcksLocked(now)
+	for len(batches) < n {
+		b, later := s.takeLocked(now)
+		if b == nil {
+			return batches, min(acks, later)
+		}
+		batches = append(batches, b)
+	}
+	return batches, 0
+}
+
+// takeLocked returns the next packet, or how long to wait for one.
+func (s *Session) takeLocked(now time.Time) (*batch, time.Duration) {
+	wait := never
 	b := new(batch)
 	size, old := 0, false
 	for i, m := range s.queue {
@@ -228,6 +265,27 @@ func (s *Session) take(c *serverConn, now time.Time) (*batch, time.Duration) {
 		b.id, b.seqNo = s.nextIDLocked(false), s.nextSeqNoLocked(false)
 	}
 	return b, 0
+}
+
+// putBack queues batches again that were not written, before all others.
+func (s *Session) putBack(batches []*batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var again []*outMsg
+	for _, b := range batches {
+		for _, m := range b.msgs {
+			if m.writing = false; m.gone {
+				s.freeLocked(m)
+				continue
+			}
+			m.queued = true
+			again = append(again, m)
+		}
+	}
+	s.queue = append(again, s.queue...)
+	if s.conn != nil {
+		s.conn.signal()
+	}
 }
 
 // written takes a batch back from the writer of c.

@@ -270,11 +270,11 @@ func (r *received) reject(code int, newSalt int64) {
 	msgID, seqNo := s.nextIDLocked(true), s.nextSeqNoLocked(false)
 	s.mu.Unlock()
 	mem := append(make([]byte, bodyOffset, bodyOffset+len(body)+sealRoom), body...)
-	packet, err := s.seal(mem, msgID, seqNo, r.point, sealAlone)
-	if err != nil {
+	p := [1]packet{{mem: mem, id: msgID, seqNo: seqNo, point: r.point}}
+	if err := s.sealAll(p[:], sealAlone); err != nil {
 		s.dc.log.Error("cannot seal", "err", err)
 		return
 	}
-	r.conn.send(ownFrame{packet: packet})
+	r.conn.send(ownFrame{packet: p[0].sealed})
 	s.dc.stats.packetsOut.Add(1)
 }

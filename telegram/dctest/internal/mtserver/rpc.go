@@ -94,26 +94,20 @@ func (s *Session) answer(ctx context.Context, c *Call, result tl.Object, err err
 	if told := (*Error)(nil); errors.As(err, &told) {
 		m.written = told.Written
 	}
-	mem := s.encodeAnswer(c, result, err)
-	m.size = len(mem)
+	s.encodeAnswer(m, c, result, err)
 	if s.room.Acquire(ctx, int64(min(m.size, maxUnwritten))) != nil {
-		putMem(mem)
+		m.free()
 		return
 	}
 	m.charged = int64(min(m.size, maxUnwritten))
 	s.mu.Lock()
 	if !c.msg.running || s.ended {
-		s.creditLocked(m)
+		s.freeLocked(m)
 		s.mu.Unlock()
-		putMem(mem)
 		return
 	}
 	defer s.mu.Unlock()
 	s.finishLocked(c.msg, err != nil)
-	if m.body, m.mem = mem, mem; m.size <= bigMessage {
-		m.body, m.mem = slices.Clone(m.body), nil
-		putMem(mem)
-	}
 	s.nameLocked(m, true)
 	c.msg.answer = m.id
 	s.enqueueLocked(m)
@@ -125,12 +119,26 @@ func (s *Session) finishLocked(q *inMsg, failed bool) {
 	close(q.done)
 }
 
-// encodeAnswer returns an rpc_result in pooled memory.
-func (s *Session) encodeAnswer(c *Call, result tl.Object, err error) []byte {
+// encodeAnswer makes an rpc_result the body of m: in pooled memory if it is big.
+func (s *Session) encodeAnswer(m *outMsg, c *Call, result tl.Object, err error) {
 	if err != nil {
 		s.dc.stats.rpcErrors.Add(1)
 		result = s.asRPCError(c, err)
 	}
+	if l, ok := result.(Lasting); ok {
+		m.lasting, m.size = l, resultHead+l.EncodedLen()
+		return
+	}
+	mem := s.encodeResult(c, result)
+	m.body, m.mem, m.size = mem, mem, len(mem)
+	if m.size <= bigMessage {
+		m.body, m.mem = slices.Clone(mem), nil
+		putMem(mem)
+	}
+}
+
+// encodeResult returns an rpc_result in pooled memory.
+func (s *Session) encodeResult(c *Call, result tl.Object) []byte {
 	e := tl.NewEncoder(getMem(answerHead + sizeHint(result)))
 	e.ID(idRPCResult)
 	e.Long(c.MsgID)
@@ -163,17 +171,15 @@ func (s *Session) asRPCError(c *Call, err error) tl.Object {
 	}))
 }
 
-// answerHead is what stands before the result in an rpc_result, or before the
-// packed one.
-const answerHead = 4 + 8 + 8
+const (
+	resultHead = 4 + 8          // what stands before the result in an rpc_result
+	answerHead = resultHead + 8 // or before the packed one
+)
 
 // sizeHint is about how long the encoding of a result is.
 func sizeHint(result tl.Object) int {
 	const filePart = 1<<20 + 64 // the longest part of upload.getFile, with its fields
-	switch r := result.(type) {
-	case Sizer:
-		return r.SizeHint()
-	case tl.Raw:
+	if r, ok := result.(tl.Raw); ok {
 		return len(r)
 	}
 	if isFile(result.TypeID()) {

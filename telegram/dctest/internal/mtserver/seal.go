@@ -17,27 +17,41 @@ const bodyOffset = 24 + 32
 // sealRoom is what a packet needs behind its body.
 const sealRoom = 64
 
-// writeBatch sends one packet. The batch's messages are marked as being
-// written, so their bytes belong to this goroutine.
-func (c *serverConn) writeBatch(s *Session, b *batch) error {
-	first := b.msgs[0]
-	var faults []Point
+// writeBatches sends a packet for each batch. Their messages are marked as being
+// written, so their bytes belong to this goroutine until written or putBack.
+func (c *serverConn) writeBatches(s *Session, batches []*batch) (err error) {
+	packets := make([]packet, len(batches))
+	for i, b := range batches {
+		packets[i] = b.pack()
+		defer putMem(packets[i].mem)
+	}
+	err = s.sealAll(packets, c.sealer.SealAll)
+	for i, b := range batches {
+		if err != nil {
+			s.putBack(batches[i:])
+			return err
+		}
+		err = c.writeBatch(b, packets[i].sealed)
+		s.written(c, b, err)
+	}
+	return err
+}
+
+// writeBatch sends one packet.
+func (c *serverConn) writeBatch(b *batch, sealed []byte) error {
+	answers := 0
 	for _, m := range b.msgs {
 		if m.answers != nil && m.point.MsgID != 0 {
-			faults = append(faults, m.point)
+			answers++
 		}
 	}
-	packet, scratch, err := c.pack(s, b)
-	if err != nil {
-		return err
+	if answers == 0 {
+		return c.write(sealed)
 	}
-	defer putMem(scratch)
-	if len(faults) > 0 {
-		p := first.point
-		p.Answers, p.Queries, p.ConnID = c.answers.Add(int64(len(faults))), c.queries.Load(), c.id
-		return c.writeAnswer(p, packet, !first.sent)
-	}
-	return c.write(packet)
+	first := b.msgs[0]
+	p := first.point
+	p.Answers, p.Queries, p.ConnID = c.answers.Add(int64(answers)), c.queries.Load(), c.id
+	return c.writeAnswer(p, sealed, !first.sent)
 }
 
 func (c *serverConn) write(packet []byte) error {
@@ -71,18 +85,29 @@ func (c *serverConn) writeAnswer(p Point, packet []byte, first bool) error {
 	return c.write(packet)
 }
 
+// A packet is a message on its way into an encrypted packet. Its body stands in
+// mem from bodyOffset to the end, and sealed begins where mem does.
+type packet struct {
+	mem    []byte
+	id     int64
+	seqNo  int32
+	point  Point
+	sealed []byte
+}
+
 // pack makes the packet of a batch, in pooled memory that goes back after
-// writing. The messages are copied: sealing and obfuscation destroy a packet,
-// and the messages may have to be sent again.
-func (c *serverConn) pack(s *Session, b *batch) (packet, scratch []byte, err error) {
+// writing. The messages are copied, or made there: sealing and obfuscation
+// destroy a packet, and the messages may have to be sent again.
+func (b *batch) pack() packet {
 	size := bodyOffset + sealRoom + 8
 	for _, m := range b.msgs {
 		size += 16 + m.size
 	}
 	e := tl.NewEncoder(getMem(size)[:bodyOffset])
-	id, seqNo := b.msgs[0].id, b.msgs[0].seqNo
+	first := b.msgs[0]
+	p := packet{id: first.id, seqNo: first.seqNo, point: first.point}
 	if b.container {
-		id, seqNo = b.id, b.seqNo
+		p.id, p.seqNo = b.id, b.seqNo
 		e.ID(idContainer)
 		e.Int(int32(len(b.msgs)))
 	}
@@ -92,42 +117,53 @@ func (c *serverConn) pack(s *Session, b *batch) (packet, scratch []byte, err err
 			e.Int(m.seqNo)
 			e.Int(int32(m.size))
 		}
-		e.Raw(m.body)
+		m.put(e)
 	}
-	scratch = e.Bytes()
-	packet, err = s.seal(scratch, id, seqNo, b.msgs[0].point, c.sealer.Seal)
-	if err != nil {
-		putMem(scratch)
-	}
-	return packet, scratch, err
+	p.mem = e.Bytes()
+	return p
 }
-
-// A sealFunc is crypto.Encloser.Seal, or does the same.
-type sealFunc func(crypto.Sealing) (packet []byte, quickAck uint32, err error)
 
 // sealAlone is for packets that do not come from a connection's writer.
-func sealAlone(s crypto.Sealing) (packet []byte, quickAck uint32, err error) {
-	return s.Key.Seal(s.Buf, s.N, crypto.FromServer, s.Padding, s.Rand)
+func sealAlone(s []crypto.Sealing) { crypto.SealAll(s, crypto.FromServer) }
+
+// sealAll encrypts packets, crypto.MaxAtOnce at most, in place. seal is
+// crypto.Encloser.SealAll, or does the same.
+func (s *Session) sealAll(packets []packet, seal func([]crypto.Sealing)) error {
+	d := s.dc
+	var all [crypto.MaxAtOnce]crypto.Sealing
+	for i := range packets {
+		p := &packets[i]
+		_, salt := d.keys.checkSalt(s.key, 0, d.cfg.Now(), d.cfg.SaltLifetime)
+		h := crypto.Header{Salt: salt, SessionID: s.id, MsgID: p.id, SeqNo: p.seqNo, Length: int32(len(p.mem) - bodyOffset)}
+		h.Put(p.mem[24:])
+		all[i] = crypto.Sealing{Key: s.key.key, Buf: p.mem[:cap(p.mem)], N: len(p.mem) - 24, Rand: rand.Reader}
+	}
+	if lie := d.cfg.Faults.Corrupt.Plaintext; lie != nil {
+		return s.sealLies(packets, lie)
+	}
+	seal(all[:len(packets)])
+	for i := range packets {
+		p := &packets[i]
+		if err := all[i].Err; err != nil {
+			return fmt.Errorf("seal message %#x: %w", p.id, err)
+		}
+		p.sealed = all[i].Packet
+		if lie := d.cfg.Faults.Corrupt.Packet; lie != nil {
+			p.sealed = lie(p.point, p.sealed)
+		}
+	}
+	return nil
 }
 
-// seal encrypts, in place, a message whose body stands in mem from bodyOffset
-// to its end. The packet begins where mem does.
-func (s *Session) seal(mem []byte, id int64, seqNo int32, p Point, seal sealFunc) ([]byte, error) {
-	d := s.dc
-	_, salt := d.keys.checkSalt(s.key, 0, d.cfg.Now(), d.cfg.SaltLifetime)
-	h := crypto.Header{Salt: salt, SessionID: s.id, MsgID: id, SeqNo: seqNo, Length: int32(len(mem) - bodyOffset)}
-	h.Put(mem[24:])
-	if lie := d.cfg.Faults.Corrupt.Plaintext; lie != nil {
-		return s.sealLie(mem, p, lie)
+// sealLies is sealAll for a server that lies.
+func (s *Session) sealLies(packets []packet, lie func(Point, []byte) []byte) (err error) {
+	for i := range packets {
+		p := &packets[i]
+		if p.sealed, err = s.sealLie(p.mem, p.point, lie); err != nil {
+			return err
+		}
 	}
-	packet, _, err := seal(crypto.Sealing{Key: s.key.key, Buf: mem[:cap(mem)], N: len(mem) - 24, Rand: rand.Reader})
-	if err != nil {
-		return nil, fmt.Errorf("seal message %#x: %w", id, err)
-	}
-	if lie := d.cfg.Faults.Corrupt.Packet; lie != nil {
-		packet = lie(p, packet)
-	}
-	return packet, nil
+	return nil
 }
 
 // sealLie seals what a lying server makes of a message, whatever its padding.

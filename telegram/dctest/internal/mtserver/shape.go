@@ -109,6 +109,23 @@ func (s *shapedConn) Write(b []byte) (int, error) {
 	return done, nil
 }
 
+// WriteBuffers is Write of all pieces, as transport.BuffersWriter. Where nothing
+// paces or cuts them they leave together: the peer is not woken for the
+// few bytes of a frame's head.
+func (s *shapedConn) WriteBuffers(pieces *net.Buffers) error {
+	if !s.paced() && s.cutAfter.Load() < 0 {
+		n, err := pieces.WriteTo(s.Conn)
+		s.dc.stats.bytesOut.Add(n)
+		return err
+	}
+	for _, p := range *pieces {
+		if _, err := s.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *shapedConn) writeSlice(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil

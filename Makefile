@@ -13,7 +13,7 @@ DAYS     ?= 200
 # How long `make soak` goes on.
 SOAKTIME ?= 60m
 
-.PHONY: demo build test test-full test-browser test-purego test-arm64 check lint generate generate-asm generate-check fuzz interop interop-telethon clean \
+.PHONY: demo build test test-full test-browser test-purego test-arm64 check vet-systems lint generate generate-asm generate-check fuzz interop interop-telethon clean \
 	bench bench-crypto bench-peers bench-grow profile bench-flood plots bench-wan bench-small bench-references bench-memory bench-channel kill survive crash days soak mixed
 
 demo: ## archive a channel from a simulated Telegram: no account, no network
@@ -42,6 +42,10 @@ check: lint ## everything that CI checks and that runs no test
 	cd bench/peers && $(GO) vet ./...
 	$(GO) mod verify >/dev/null
 	git diff --exit-code -- go.mod go.sum
+
+# Compiles everything once for each system: a minute or two the first time, seconds later.
+vet-systems: ## the code and tests of the other systems
+	for os in windows darwin freebsd; do echo $$os; GOOS=$$os $(GO) vet ./... || exit 1; done
 
 lint: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run ./...

@@ -21,6 +21,7 @@ type Job struct {
 	LastRun time.Time         `json:"last_run"` // when the last run began
 	State   string            `json:"state"`
 	Reason  string            `json:"reason,omitempty"` // why it is not done, in words
+	Until   time.Time         `json:"until,omitzero"`   // Telegram wants to be left alone till then
 	// Counts of the last run. FilesDone includes those that were complete before.
 	FilesDone   int   `json:"files_done"`
 	FilesFailed int   `json:"files_failed"`

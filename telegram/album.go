@@ -107,16 +107,23 @@ func (c *Client) SendAlbum(ctx context.Context, to Peer, items []AlbumItem, o Se
 			a.take(answer, rest)
 			return a.sent
 		}
-		left := rest
-		if _, dup := isRPC(err, "RANDOM_ID_DUPLICATE"); dup {
-			left = a.find(ctx, rest)
-		} else if !a.blame(err, rest) {
+		_, dup := isRPC(err, "RANDOM_ID_DUPLICATE")
+		_, stale := staleInGroup(err)
+		if !dup && !isMediaRefusal(err) && !stale {
+			a.refuse(err, rest)
 			return a.sent
 		}
-		if len(left) == len(rest) { // nothing to tell them apart by
-			break
+		// An earlier call may have sent some, whatever the server objects to first;
+		// they must be known before others are tried alone, or made anew.
+		left := a.find(ctx, rest)
+		if len(left) < len(rest) {
+			rest = left
+			continue
 		}
-		rest = left
+		if !dup && !a.blame(err, rest) {
+			return a.sent
+		}
+		break // nothing to tell them apart by
 	}
 	for n, i := range rest {
 		if a.alone(ctx, i); !a.sent[i].Sent {
@@ -173,26 +180,37 @@ func (a *albumSend) passOn(i int, rest []int) {
 	}
 }
 
-// blame notes why a group was refused. It reports whether its items may be
-// tried one by one.
-func (a *albumSend) blame(err error, rest []int) bool {
-	if rpc, stale := isRPC(err, "FILE_REFERENCE_X_EXPIRED", "FILE_REFERENCE_X_INVALID", "FILE_REFERENCE_X_EMPTY"); stale && rpc.Arg >= 0 && rpc.Arg < len(rest) {
-		a.sent[rest[rpc.Arg]].Err = &StaleMediaError{err}
-		return false
-	}
-	if isMediaRefusal(err) {
-		old := false
-		for _, i := range rest {
-			if a.items[i].Old {
-				a.sent[i].Err, old = &StaleMediaError{err}, true
-			}
-		}
-		return !old // else the group is tried once more before it is taken apart
-	}
+// refuse notes a refusal that concerns all items alike.
+func (a *albumSend) refuse(err error, rest []int) {
 	for _, i := range rest {
 		a.sent[i].Err = sendError(a.to, err)
 	}
-	return false
+}
+
+// blame notes which items have to be made anew, after a group was refused for
+// its media. If there are none it reports that the items may be tried one by one.
+func (a *albumSend) blame(err error, rest []int) bool {
+	if rpc, stale := staleInGroup(err); stale {
+		if rpc.Arg < 0 || rpc.Arg >= len(rest) {
+			a.refuse(err, rest)
+			return false
+		}
+		a.sent[rest[rpc.Arg]].Err = &StaleMediaError{err}
+		return false
+	}
+	old := false
+	for _, i := range rest {
+		if a.items[i].Old {
+			a.sent[i].Err, old = &StaleMediaError{err}, true
+		}
+	}
+	return !old // else the group is tried once more before it is taken apart
+}
+
+// staleInGroup is the server's answer that the reference of one file of a group,
+// that with the index Arg, is not good any more.
+func staleInGroup(err error) (*mtproto.RPCError, bool) {
+	return isRPC(err, "FILE_REFERENCE_X_EXPIRED", "FILE_REFERENCE_X_INVALID", "FILE_REFERENCE_X_EMPTY")
 }
 
 // isMediaRefusal reports whether the server says that there is something wrong

@@ -15,7 +15,7 @@ import (
 func TestAlbumCaption(t *testing.T) {
 	to := Peer{Kind: PeerChannel, ID: fakeChannelID, AccessHash: 66}
 	bad, dup := rpcErr(400, "MEDIA_INVALID", 0), rpcErr(500, "RANDOM_ID_DUPLICATE", 0)
-	stale := rpcErr(400, "FILE_REFERENCE_EXPIRED", 0)
+	stale, secondStale := rpcErr(400, "FILE_REFERENCE_EXPIRED", 0), rpcErr(400, "FILE_REFERENCE_X_EXPIRED", 1)
 	type there struct {
 		item int
 		text string
@@ -41,6 +41,8 @@ func TestAlbumCaption(t *testing.T) {
 		{name: "the first was refused, and its caption sent on another", group: []any{dup, nil}, there: []there{{1, "c"}}, want: ". .! ."},
 		{name: "only the first is left", group: []any{dup}, there: []there{{1, "c"}, {2, ""}}, want: ". .! ."},
 		{name: "none has it, and one is refused", group: []any{dup, bad}, there: []there{{0, ""}}, alone: map[int]any{1: bad}, want: ". - c!"},
+		{name: "refused again, and its caption sent on another", group: []any{bad, bad}, there: []there{{1, "c"}}, want: ". .! ."},
+		{name: "stale is the one that was sent", group: []any{secondStale, nil}, there: []there{{1, "c"}}, want: ". .! ."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -18,10 +18,12 @@ const (
 	// its first mark. One that somebody waits for is committed at once, if there
 	// were less than two commits in the last two waitersDelay; else so long after
 	// its first waiter came. The last commits of a lone file follow one another
-	// without a pause, and many files together have ten commits a second.
+	// without a pause, and many files together have ten commits a second, or more
+	// if there are manyWaiters for each.
 	groupBytes   = 8 << 20
 	groupDelay   = 250 * time.Millisecond
 	waitersDelay = 100 * time.Millisecond
+	manyWaiters  = 48
 	// syncers is how many files are synced at a time. The flushes of many
 	// small files are merged by the disk, if it sees them together.
 	syncers = 16
@@ -80,6 +82,7 @@ type committer struct {
 	pending []change
 	spare   []change // empty: memory for the next pending
 	bytes   int64    // written, of pending
+	waiters int      // of pending
 	due     time.Time
 	taken   [2]time.Time  // when the last two groups were, the older first
 	wake    chan struct{} // capacity 1: a reminder to look at due
@@ -146,13 +149,14 @@ func (c *committer) push(ch change) {
 	now := time.Now()
 	delay := groupDelay
 	if ch.done != nil {
+		c.waiters++
 		delay = min(waitersDelay, max(0, c.taken[0].Add(2*waitersDelay).Sub(now)))
 	}
 	if due := now.Add(delay); len(c.pending) == 0 || due.Before(c.due) {
 		c.due = due
 	}
 	c.pending = append(c.pending, ch)
-	if c.bytes += ch.bytes; c.bytes >= groupBytes {
+	if c.bytes += ch.bytes; c.bytes >= groupBytes || c.waiters >= manyWaiters {
 		c.due = now
 	}
 	select {
@@ -200,7 +204,7 @@ func (c *committer) take(now bool) (group []change, next time.Duration) {
 	if left := time.Until(c.due); left > 0 && !now {
 		return nil, left
 	}
-	group, c.pending, c.spare, c.bytes = c.pending, c.spare, nil, 0
+	group, c.pending, c.spare, c.bytes, c.waiters = c.pending, c.spare, nil, 0, 0
 	c.taken = [2]time.Time{c.taken[1], time.Now()}
 	return group, 0
 }

@@ -209,7 +209,11 @@ func (d *download) openPart(ctx context.Context, record checkpoint.Download, kno
 	d.sink = s
 	s.modTime = d.d.ModTime
 	s.onLost = func(err error) { d.run.post(func() { d.run.sinkLost(d, opening, err) }) }
-	d.hash = d.run.newFrontier(s.file, d.size, d.partSize)
+	if d.d.Repair != nil {
+		d.hash = d.run.newFrontier(s.file, d.size, d.partSize)
+	} else {
+		d.hash = d.run.frontierOf(s.file, d.size, d.partSize)
+	}
 	if !known || len(record.Parts) == 0 {
 		return d.openUnmarked(ctx)
 	}
@@ -343,9 +347,7 @@ func (d *download) finished(res FileResult) error {
 }
 
 func (d *download) close() {
-	if d.hash != nil {
-		d.hash.close()
-	}
+	d.hash.close()
 	if d.sink != nil {
 		_ = d.sink.close() // what matters was synced
 		d.sink = nil

@@ -23,6 +23,7 @@ const (
 // A frontier hashes a file from front to back while its parts arrive in any
 // order. Those that come a little before their turn stay in memory until then;
 // the others are read back, out of the page cache as a rule, once those before them are there.
+// A nil frontier hashes nothing, and its result is zero: see Options.NoHash.
 type frontier struct {
 	file     io.ReaderAt
 	size     int64
@@ -47,6 +48,14 @@ type heldPart struct {
 	owner crypto.Releaser
 }
 
+// frontierOf is the frontier of a file that is transferred: nil with Options.NoHash.
+func (r *run) frontierOf(file io.ReaderAt, size int64, partSize int) *frontier {
+	if r.o.NoHash {
+		return nil
+	}
+	return r.newFrontier(file, size, partSize)
+}
+
 func (r *run) newFrontier(file io.ReaderAt, size int64, partSize int) *frontier {
 	sum := r.tg.NewHash()
 	sum.Released = func(owner crypto.Releaser, n int) {
@@ -64,6 +73,9 @@ func (r *run) newFrontier(file io.ReaderAt, size int64, partSize int) *frontier 
 // hold notes that a part is in the file, and takes its bytes over, if they are
 // of use. It reports whether it has; then they are released when they are hashed.
 func (f *frontier) hold(n int, p heldPart) bool {
+	if f == nil {
+		return false
+	}
 	size := int64(len(p.data))
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,6 +109,9 @@ func (f *frontier) isHeld(n int) bool {
 
 // offer hashes a part that is in the file, if its turn is now. b is not kept.
 func (f *frontier) offer(n int, b []byte) {
+	if f == nil {
+		return
+	}
 	f.mark(n)
 	if !f.begin() {
 		return // whoever hashes will find it
@@ -117,6 +132,9 @@ func (f *frontier) offer(n int, b []byte) {
 
 // mark notes that a part is in the file, without its bytes.
 func (f *frontier) mark(n int) {
+	if f == nil {
+		return
+	}
 	f.mu.Lock()
 	f.have[n] = true
 	f.mu.Unlock()
@@ -125,7 +143,7 @@ func (f *frontier) mark(n int) {
 // catchUp hashes the parts that follow and are there, unless another does. It
 // waits for packets to do it beside, while there are some.
 func (f *frontier) catchUp(ctx context.Context) {
-	for f.begin() {
+	for f != nil && f.begin() {
 		for f.readBack(ctx) {
 			f.sum.Wait(enoughRead)
 		}
@@ -241,6 +259,9 @@ func (f *frontier) wasRead(err error) {
 
 // result is the hash of the whole file. All parts must have been offered.
 func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
+	if f == nil {
+		return sum, nil
+	}
 	f.turn <- struct{}{}
 	defer f.end()
 	for f.readBack(ctx) {
@@ -259,6 +280,9 @@ func (f *frontier) result(ctx context.Context) (sum [32]byte, err error) {
 
 // close frees what is held. Nothing may be hashed any more.
 func (f *frontier) close() {
+	if f == nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sum.Close()

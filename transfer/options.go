@@ -51,6 +51,10 @@ type Options struct {
 	// VerifyServer compares each finished download with the hashes that the
 	// server has of it (upload.getFileHashes), at the price of some requests.
 	VerifyServer bool
+	// NoHash leaves the SHA-256 of what is transferred uncomputed, which shows what
+	// it costs: results and records have zero. Such a file cannot be verified, and
+	// no later run can tell that it is there already.
+	NoHash bool
 	// Events gets everything that happens, in order, one call at a time. It
 	// must return soon, since the run waits for it. nil: nobody listens.
 	Events func(Event)

@@ -5,13 +5,13 @@
 //
 // A client is a program with three commands:
 //
-//	download  fetches the document of message 1 of a channel and writes it over a file
+//	download  fetches the document of message 1 of a channel into a new file
 //	upload    sends a file as a document to the channel
 //	files     fetches the documents of all messages into a folder
 //
 // and these flags: --datacenters FILE, --session FILE (kept between runs, so
 // that only the first makes keys), --channel NAME, --path PATH,
-// --connections N, --threads N (parts or files at once), --part BYTES. It prints
-// one line of JSON: {"bytes": …, "files": …, "seconds": …}, the seconds of the
+// --connections N, --threads N (parts or files at once), --part BYTES. gotd's has
+// --compress=false and --hash too. It prints one line of JSON: {"bytes": …, "files": …, "seconds": …}, the seconds of the
 // transfer alone.
 package peers

@@ -115,7 +115,7 @@ func checkArchive(c *cli.Context) error {
 	case s.To.ID > 0 || !s.To.Time.IsZero():
 		return usagef("--watch waits for what comes, which --to leaves out")
 	case s.Comments:
-		return usagef("--watch does not look for comments: watch their group, as a chat of its own, or archive them without --watch")
+		return usagef("--watch does not look for --comments: watch their group, as a chat of its own, or archive them without --watch")
 	case c.Bool("dry-run"):
 		return usagef("--dry-run cannot know what will come: leave --watch out")
 	}

@@ -38,6 +38,7 @@ func benchCommand() *cli.Command {
 			stringFlag("parts", "1M,512k", "sizes of parts to try for downloads: `SIZE,SIZE...` of 128k, 256k, 512k and 1M"),
 			&cli.DurationFlag{Name: "rtt", Usage: "round trip to the simulated cluster", EnvVars: envOf("rtt")},
 			&cli.StringFlag{Name: "to", Value: "me", Usage: "send to this `CHAT`; only with a LINK", EnvVars: []string{"HAUL_BENCH_TO"}},
+			boolFlag("no-hash", "leave out the SHA-256 that every other transfer computes: shows what it costs"),
 			boolFlag("yes", "do not ask"),
 			boolFlag("save", "write what is recommended to the configuration file; only with a LINK"),
 			stringFlag("plot", "", "draw the results as SVG into this `FILE`"),
@@ -135,7 +136,7 @@ func (b *benchmark) linked(ctx context.Context, a *account) error {
 		return err
 	}
 	err = b.measure(ctx, &sweep.Bench{
-		Client: a.client, Options: transfer.Options{Checkpoint: a.store, Log: a.log},
+		Client: a.client, Options: transfer.Options{Checkpoint: a.store, Log: a.log, NoHash: b.c.Bool("no-hash")},
 		File: func(int) telegram.File { return file }, To: to, Dir: dir,
 	})
 	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
@@ -230,6 +231,7 @@ type (
 		transfer.Header
 		Simulated   bool `json:"simulated"`
 		Connections int  `json:"recommended_connections"` // 0: nothing was measured
+		NoHash      bool `json:"no_hash,omitempty"`       // it goes without the SHA-256
 	}
 )
 
@@ -243,7 +245,7 @@ func (b *benchmark) show() error {
 		}
 	}
 	if c.Bool("json") {
-		return json.NewEncoder(c.App.Writer).Encode(benchDone{transfer.Header{Event: "bench_done", Time: time.Now()}, simulated, n})
+		return json.NewEncoder(c.App.Writer).Encode(benchDone{transfer.Header{Event: "bench_done", Time: time.Now()}, simulated, n, c.Bool("no-hash")})
 	}
 	if err := sweep.Table(c.App.Writer, b.results); err != nil || n == 0 {
 		return err

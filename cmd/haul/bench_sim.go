@@ -81,7 +81,7 @@ func (b *benchmark) simulated() (err error) {
 		return fmt.Errorf("the simulated cluster has no files in @%s", benchChannel)
 	}
 	return b.measure(c.Context, &sweep.Bench{
-		Client: client, Options: transfer.Options{Checkpoint: store}, To: peer, Dir: dir,
+		Client: client, Options: transfer.Options{Checkpoint: store, NoHash: c.Bool("no-hash")}, To: peer, Dir: dir,
 		File: func(i int) telegram.File { return files[i%len(files)] },
 	})
 }

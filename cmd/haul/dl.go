@@ -136,7 +136,8 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 	}
 	defer show.close()
 	l.show = show.event
-	o.Events, o.MaxResults = j.watch(show), failuresShown
+	last := runEnd{to: j.watch(show)}
+	o.Events, o.MaxResults = last.event, failuresShown
 	if err := j.begin(); err != nil {
 		return err
 	}
@@ -156,8 +157,15 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 		l.missed = append(l.missed, pieces.join(ctx, e, show)...)
 		err = ctx.Err()
 	}
+	l.addMissed(report)
+	last.tell(report)
 	show.end()
 	sayProtected(c, l.pass)
+	return outcome(c, j, show, report, err)
+}
+
+// addMissed counts as failed what was named and is no file, or not whole.
+func (l *fetchList) addMissed(report *transfer.Report) {
 	report.Failed = append(report.Failed, l.missed...)
 	report.FilesFailed += len(l.missed)
 	for _, f := range l.missed {
@@ -165,7 +173,6 @@ func download(ctx context.Context, c *cli.Context, a *account, j *job) (err erro
 			report.Retryable++
 		}
 	}
-	return outcome(c, j, show, report, err)
 }
 
 // place has files placed as --template says. root is the folder, nil if there
@@ -259,11 +266,10 @@ func (l *fetchList) chats() map[int64]bool {
 // are enough.
 func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
-		chats, sources := l.chats(), len(l.targets)
-		if l.export != nil {
-			sources++
+		chats := l.chats()
+		if len(l.targets) > 1 || len(l.targets) > 0 && l.export != nil { // one alone lists nothing twice
+			l.pass.Once()
 		}
-		once := newListing(sources)
 		list := func(what string, messages iter.Seq2[*telegram.Message, error]) bool {
 			for m, err := range messages {
 				if err != nil {
@@ -273,9 +279,6 @@ func (l *fetchList) files(ctx context.Context) iter.Seq2[found, error] {
 				var names transfer.Names // those of one message; its number tells them from others
 				for _, f := range m.Files {
 					name := names.Take(strconv.Itoa(m.ID)+"_"+f.Name, f.ID)
-					if !once.first(m, f) {
-						continue
-					}
 					if l.folders || !chats[m.Peer.MarkedID()] { // comments are in a chat that nobody has named
 						name = path.Join(archive.FolderName(m.Peer), name)
 					}
@@ -379,7 +382,7 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 	case free == 0:
 		l.miss(t.arg, transfer.ErrProtected)
 	}
-	return l.pass.List(ctx, func(yield func(*telegram.Message, error) bool) {
+	return l.pass.Named(ctx, func(yield func(*telegram.Message, error) bool) {
 		for _, m := range messages {
 			if !yield(m, nil) {
 				return

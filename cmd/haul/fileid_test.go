@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -75,8 +77,9 @@ func TestFileIDs(t *testing.T) {
 	if stdout, _ = s.run(0, args...); !strings.Contains(stdout, `"bytes_received":0`) {
 		t.Errorf("a second run fetched again: %s", stdout)
 	}
-	if stdout, _ = s.run(0, append(args, "--dry-run")...); !strings.Contains(stdout, `"size":-1`) {
-		t.Errorf("a dry run said %s", stdout)
+	stdout, _ = s.run(0, append(args, args[3], "--dry-run")...)
+	if !strings.Contains(stdout, `"size":-1`) || strings.Count(stdout, "would_fetch") != len(files) {
+		t.Errorf("a dry run, of one twice, said %s", stdout)
 	}
 }
 

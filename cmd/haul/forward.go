@@ -364,7 +364,7 @@ func (f *forwarding) behind(ctx context.Context, t target) (telegram.Peer, iter.
 		f.miss(t.arg, telegram.ErrProtected)
 		return peer, nil, nil
 	}
-	chosen := f.pass.List(ctx, sequence(list))
+	chosen := f.pass.Named(ctx, sequence(list))
 	return peer, func(yield func(*telegram.Message, error) bool) {
 		for m, err := range chosen {
 			if err == nil && len(m.Files) == 0 && f.had.had[m.ID] {

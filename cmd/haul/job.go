@@ -53,11 +53,14 @@ func fetchFlags() []cli.Flag {
 
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
-	tuning := typed(c, k.how())
+	tuning, all := typed(c, k.how()), typed(c, k.flags())
 	if err := applyCommandConfig(c); err != nil {
 		return err
 	}
 	if err := k.check(c); err != nil {
+		return err
+	}
+	if err := checkMisfits(k.command, c, all); err != nil {
 		return err
 	}
 	return withAccount(c, func(ctx context.Context, a *account) error {
@@ -324,7 +327,7 @@ func (j *job) end(err error) error {
 		close(j.save)
 		j.saver.Wait()
 	}
-	j.record.State, j.record.Reason = jobState(err)
+	j.record.State, j.record.Reason, j.record.Until = jobState(err, time.Now())
 	if j.pass && err == nil {
 		j.record.State = jobInterrupted // as the watch was
 	}
@@ -335,26 +338,6 @@ func (j *job) end(err error) error {
 	}
 	b.PutJob(j.record)
 	return errors.Join(err, j.store.Commit(&b))
-}
-
-// jobState is what a run that ended with err leaves behind.
-func jobState(err error) (state, reason string) {
-	var (
-		some *someFailed
-		wait *transfer.WaitError
-	)
-	switch {
-	case err == nil:
-		return jobDone, ""
-	case errors.Is(err, context.Canceled):
-		return jobInterrupted, ""
-	case errors.As(err, &some), errors.As(err, new(*sourcesKept)):
-		return jobFailed, err.Error()
-	case errors.As(err, &wait):
-		return jobWaiting, text(err)
-	default:
-		return jobStopped, text(err)
-	}
 }
 
 // context is the command line of a recorded job: what it moves, its tuning, and

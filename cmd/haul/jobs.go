@@ -72,6 +72,7 @@ type listedJob struct {
 	ListDone   bool              `json:"list_done"`
 	BytesDone  int64             `json:"bytes_done"`
 	BytesKnown int64             `json:"bytes_known"`
+	Until      time.Time         `json:"until,omitzero"`
 }
 
 func listJobs(c *cli.Context, a *account) error {
@@ -87,7 +88,7 @@ func listJobs(c *cli.Context, a *account) error {
 			}
 			err := lines.Encode(listedJob{
 				r.ID, r.Command, r.Args, r.Flags, r.Tuning, r.State, r.Reason, r.Created, r.LastRun,
-				r.FilesDone, r.FilesFailed, r.FilesKnown - r.FilesDone - r.FilesFailed, r.ListDone, r.BytesDone, r.BytesKnown,
+				r.FilesDone, r.FilesFailed, r.FilesKnown - r.FilesDone - r.FilesFailed, r.ListDone, r.BytesDone, r.BytesKnown, r.Until,
 			})
 			if err != nil {
 				return err
@@ -103,7 +104,7 @@ func listJobs(c *cli.Context, a *account) error {
 	_, _ = fmt.Fprintln(table, "JOB\tFILES\tSIZE\tLAST RUN\tSTATE\tCOMMAND")
 	for _, r := range jobs {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s of %s\t%s\t%s\t%s\n", r.ID, jobFiles(r), size(r.BytesDone), size(r.BytesKnown),
-			r.LastRun.Local().Format("2006-01-02 15:04"), jobReason(r), line(r))
+			r.LastRun.Local().Format("2006-01-02 15:04"), jobReason(r, time.Now()), line(r))
 	}
 	return table.Flush()
 }
@@ -114,14 +115,6 @@ func jobFiles(r checkpoint.Job) string {
 		more = " or more"
 	}
 	return fmt.Sprintf("%d of %d%s", r.FilesDone, r.FilesKnown, more)
-}
-
-// jobReason says in a line why a job is not done.
-func jobReason(r checkpoint.Job) string {
-	if r.Reason == "" {
-		return r.State
-	}
-	return strings.Join(strings.Fields(r.Reason), " ")
 }
 
 // recordedJobs are the unfinished jobs, or all, the oldest first.

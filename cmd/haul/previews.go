@@ -31,10 +31,41 @@ type preview struct {
 // another goroutine.
 type previews struct {
 	dir string             // the folder that was looked at last
+	id  string             // of it, see folderID
 	has map[string]*[2]int // of it: by stem, how many other files and how many pictures
 
+	folders map[string][]knownFolder // by path in lower case
+
 	mu   sync.Mutex
-	uses map[string]*preview // by folder and stem
+	uses map[string]*preview // by the folder's id and stem
+}
+
+type knownFolder struct {
+	path string
+	info os.FileInfo
+}
+
+// folderID is the same for a folder by whatever path it is named: through a link,
+// or in another case where that does not count.
+func (p *previews) folderID(dir string) string {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return dir // nothing of it can be sent
+	}
+	key := strings.ToLower(dir)
+	for _, f := range p.folders[key] {
+		if os.SameFile(f.info, info) {
+			return f.path
+		}
+	}
+	if p.folders == nil {
+		p.folders = make(map[string][]knownFolder)
+	}
+	p.folders[key] = append(p.folders[key], knownFolder{dir, info})
+	return dir
 }
 
 func isPicture(path string) bool {
@@ -60,10 +91,11 @@ func (p *previews) of(path string) *preview {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	use := p.uses[dir+stem]
+	key := filepath.Join(p.id, stem)
+	use := p.uses[key]
 	if use == nil {
 		use = &preview{users: n[0]}
-		p.uses[dir+stem] = use
+		p.uses[key] = use
 	}
 	if !isPicture(name) {
 		use.listed++
@@ -73,7 +105,7 @@ func (p *previews) of(path string) *preview {
 
 // look reads a folder.
 func (p *previews) look(dir string) {
-	p.dir, p.has = dir, make(map[string]*[2]int)
+	p.dir, p.id, p.has = dir, p.folderID(dir), make(map[string]*[2]int)
 	entries, _ := os.ReadDir(dir) // of one that cannot be read nothing is sent
 	for _, e := range entries {
 		name := e.Name()

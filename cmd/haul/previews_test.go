@@ -61,3 +61,40 @@ func TestPreviewsLive(t *testing.T) {
 		}
 	}
 }
+
+// A folder that is named in two ways is one: a picture that is named by the one
+// is the preview of what is named by the other.
+func TestPreviewsOfOneFolder(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	dir := filepath.Join(top, "trip")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, filepath.Join(top, "link")); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"clip.jpg", "clip.mp4"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &previews{uses: make(map[string]*preview)}
+	if a, b := p.of(filepath.Join(dir, "clip.jpg")), p.of(filepath.Join(top, "link", "clip.mp4")); a != b {
+		t.Error("the picture is not the preview of what is named through a link")
+	}
+	// Where case does not count the file system says that both are one folder.
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.folders = map[string][]knownFolder{strings.ToLower(dir): {{filepath.Join(top, "TRIP"), info}}}
+	if id := p.folderID(dir); id != filepath.Join(top, "TRIP") {
+		t.Errorf("another id: %s", id)
+	}
+	// And elsewhere that they are two.
+	other := filepath.Join(top, "Trip")
+	if err := os.Mkdir(other, 0o700); err == nil && p.folderID(other) != other {
+		t.Error("two folders are taken for one")
+	}
+}

@@ -74,7 +74,7 @@ func (r *reportFile) finish(j *job, report *transfer.Report, err error) error {
 	}
 	head := transfer.Header{Event: "run_done", Time: time.Now()}
 	end := jobEnded{RunDone: transfer.RunDone{Header: head, Counters: report.Counters}, Job: j.record.ID, Command: j.record.Command}
-	end.State, end.Error = jobState(err)
+	end.State, end.Error, _ = jobState(err, end.Time)
 	r.write(end)
 	if r.ended != nil {
 		r.ended[j.record.ID] = true

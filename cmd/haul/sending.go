@@ -243,12 +243,16 @@ func (e *sourcesKept) Error() string {
 	return fmt.Sprintf("%d files were not deleted, since it is not proven that Telegram has them", e.n)
 }
 
-// outcome adds to the result of a run what was not deleted.
+// outcome adds to the result of a run what was not deleted. An error that has
+// ended the whole run says more of what is to be done: then the lines about the
+// files have to do.
 func (s *sending) outcome(err error) error {
-	if s.kept > 0 {
+	switch {
+	case s.kept == 0, err != nil && !errors.As(err, new(*someFailed)):
+		return err
+	default:
 		return errors.Join(err, &sourcesKept{s.kept})
 	}
-	return err
 }
 
 // Events of haul up beside those of the engine.

@@ -16,7 +16,7 @@ import (
 func upJob() jobKind {
 	return jobKind{
 		command: "up",
-		how:     tuningFlags,
+		how:     upTuning,
 		what: func() []cli.Flag {
 			return append([]cli.Flag{
 				&cli.StringFlag{Name: "to", Usage: "send to this `CHAT`", EnvVars: []string{"HAUL_UP_TO"}},

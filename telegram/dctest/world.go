@@ -18,18 +18,23 @@ import (
 //
 // Cluster.mu guards whatever changes in it.
 type world struct {
-	cfg      *Config
-	channels []*chat
-	saved    map[int64]*chat // Saved Messages, by account
-	uploaded []*worldFile
-	made     map[int64]*worldFile // files asked for lately, since making one takes a while
-	expiries map[int64]uint32     // how often all references to a file have expired at once
+	cfg       *Config
+	channels  []*chat
+	saved     map[int64]*chat // Saved Messages, by account
+	uploaded  []*worldFile
+	made      map[int64]*worldFile // files asked for lately, since making one takes a while
+	madeBytes int64                // their weight
+	expiries  map[int64]uint32     // how often all references to a file have expired at once
 	// allExpired is how often those to all files have.
 	allExpired uint32
 }
 
-// maxMade bounds world.made.
-const maxMade = 128
+// maxMade bounds world.made, in bytes: 128 large files, or thousands of small ones.
+const maxMade = 128 << 20
+
+// weight is about what a made file keeps in memory: all of a small one, and of a
+// large one what stands around its noise.
+func (f *worldFile) weight() int64 { return 1<<10 + min(f.size, 1<<20-1<<10) }
 
 func newWorld(cfg *Config) *world {
 	w := &world{cfg: cfg, saved: map[int64]*chat{}, made: map[int64]*worldFile{}, expiries: map[int64]uint32{}}
@@ -458,13 +463,15 @@ func (w *world) file(id int64) *worldFile {
 	return m.file
 }
 
-// keep remembers a made file, and forgets any other if there are too many.
+// keep remembers a made file that is not remembered, and forgets others if they are too much.
 func (w *world) keep(f *worldFile) {
-	if len(w.made) >= maxMade {
-		for id := range w.made {
-			delete(w.made, id)
+	w.madeBytes += f.weight()
+	for id, other := range w.made {
+		if w.madeBytes <= maxMade {
 			break
 		}
+		w.madeBytes -= other.weight()
+		delete(w.made, id)
 	}
 	w.made[f.id] = f
 }

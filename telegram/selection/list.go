@@ -28,7 +28,8 @@ type Pass struct {
 	// Unread are posts of which the comments could not be read.
 	Unread []telegram.Origin
 
-	leftOut map[messageKey]int // protected files of the messages of the present group, and the comments on it
+	listed  map[listedFile]struct{} // nil unless Once was called
+	leftOut map[messageKey]int      // protected files of the messages of the present group, and the comments on it
 }
 
 type messageKey struct {
@@ -63,10 +64,14 @@ func (p *Pass) Topic(ctx context.Context, peer telegram.Peer, topic int) iter.Se
 	return p.List(ctx, p.source.Messages(ctx, peer, o))
 }
 
-// IDs is Chat for given messages of a chat. Those that are not within the bounds
-// come without files.
+// IDs is Chat for given messages of a chat, as Named.
 func (p *Pass) IDs(ctx context.Context, peer telegram.Peer, ids []int) iter.Seq2[*telegram.Message, error] {
-	messages := p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids})
+	return p.Named(ctx, p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}))
+}
+
+// Named is List for messages that are named one by one. Those that are not within
+// the bounds come without files.
+func (p *Pass) Named(ctx context.Context, messages iter.Seq2[*telegram.Message, error]) iter.Seq2[*telegram.Message, error] {
 	return p.List(ctx, func(yield func(*telegram.Message, error) bool) {
 		for m, err := range messages {
 			if err == nil && !p.s.within(m) {
@@ -172,7 +177,7 @@ func (p *Pass) choose(group []*telegram.Message) error {
 			if !whole && err == nil {
 				meant, err = p.s.means(m, &f)
 			}
-			return !meant || !p.count(m, &f)
+			return !meant || p.Full() || p.again(m, &f) || !p.count(m, &f)
 		})
 		if err != nil {
 			return err
@@ -183,10 +188,7 @@ func (p *Pass) choose(group []*telegram.Message) error {
 
 // count says whether a file that is meant may be had, and counts it.
 func (p *Pass) count(m *telegram.Message, f *telegram.File) bool {
-	switch {
-	case p.Full():
-		return false
-	case f.NoForwards:
+	if f.NoForwards {
 		p.Protected++
 		p.ProtectedBytes += f.Size
 		if p.leftOut == nil {

@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +82,7 @@ type Archive struct {
 	aside    []string // damaged lists
 	damaged  bool     // a list was found damaged
 	readOnly bool
+	link     linker // nil if readOnly
 	template *layout.Template
 	sidecars bool
 	known    func(telegram.File) string
@@ -98,14 +101,17 @@ type fileKey struct {
 // open it until it is closed, in whatever process. Errors: a *BusyError if
 // somebody has it open, a *transfer.TargetError if nothing may be written there.
 func Open(dir string, peer telegram.Peer) (*Archive, error) {
-	a, err := open(dir, peer)
+	a, err := open(dir, peer, (*os.Root).Link)
 	if err = transfer.AsTargetError(filepath.Join(dir, FolderName(peer)), err); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
 	return a, nil
 }
 
-func open(dir string, peer telegram.Peer) (*Archive, error) {
+// A linker gives a file a second name, where the file system can.
+type linker func(root *os.Root, old, name string) error
+
+func open(dir string, peer telegram.Peer, link linker) (*Archive, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -123,6 +129,7 @@ func open(dir string, peer telegram.Peer) (*Archive, error) {
 		return nil, errors.Join(err, base.Close())
 	}
 	a := newArchive(base, root, name, peer)
+	a.link = link
 	a.manifest, err = openLocked(root, filepath.Join(dir, name), os.O_CREATE)
 	if busy := (*BusyError)(nil); errors.As(err, &busy) {
 		return nil, errors.Join(err, a.Close())
@@ -321,20 +328,50 @@ func (a *Archive) replaceList(name string, old *os.File, good []span) (_ *os.Fil
 			return f, err
 		}
 	}
-	aside := fmt.Sprintf("%s.damaged-%s", name, time.Now().UTC().Format("20060102T150405.000Z"))
 	if err := f.Sync(); err != nil {
 		return f, err
 	}
-	if err := a.root.Link(name, aside); err != nil { // no hard links here
-		if err := a.root.Rename(name, aside); err != nil {
-			return f, err
-		}
+	aside, err := a.keepDamaged(name, old)
+	if err != nil {
+		return f, err
 	}
 	if err := a.root.Rename(fresh, name); err != nil {
 		return f, err
 	}
 	a.aside = append(a.aside, aside)
 	return f, nil
+}
+
+// keepDamaged keeps a list under another name, too. Its own name has a file all
+// the while: if there were none for a moment, somebody else could make one, and
+// lock that. So where there are no hard links it is copied.
+func (a *Archive) keepDamaged(name string, list *os.File) (aside string, err error) {
+	aside = fmt.Sprintf("%s.damaged-%s", name, time.Now().UTC().Format("20060102T150405.000Z"))
+	for n := 2; ; n++ {
+		if err = a.link(a.root, name, aside); err != nil && !errors.Is(err, fs.ErrExist) {
+			err = a.copyList(list, aside)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return aside, err
+		}
+		aside = fmt.Sprintf("%s-%d", strings.TrimSuffix(aside, fmt.Sprintf("-%d", n-1)), n)
+	}
+}
+
+// copyList copies a list to a name that nothing has.
+func (a *Archive) copyList(list *os.File, name string) error {
+	f, err := a.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, io.NewSectionReader(list, 0, math.MaxInt64))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, a.root.Remove(name))
+	}
+	return nil
 }
 
 // Path is the name for a file in the archive: the number of its message, then

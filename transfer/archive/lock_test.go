@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/tghaul/haul/telegram"
@@ -210,15 +211,64 @@ func TestLockedWhileReplaced(t *testing.T) {
 	}
 }
 
-// However opening, replacing and closing fall together, one has it.
+// However opening, replacing and closing fall together, one has it; also where
+// there are no hard links. Each damaged list is kept.
 func TestLockedByOne(t *testing.T) {
+	for name, link := range map[string]linker{
+		"links": (*os.Root).Link,
+		"no links": func(_ *os.Root, old, name string) error {
+			return &os.LinkError{Op: "link", Old: old, New: name, Err: syscall.EPERM}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { lockedByOne(t, link) })
+	}
+}
+
+// noLinks is a file system without hard links.
+func noLinks(_ *os.Root, old, name string) error {
+	return &os.LinkError{Op: "link", Old: old, New: name, Err: syscall.EPERM}
+}
+
+// Without hard links a damaged list is copied: if it were renamed, the manifest
+// would have no name for a moment, and another one could be made and locked.
+func TestDamagedListIsCopied(t *testing.T) {
 	dir := t.TempDir()
+	if err := openTest(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "chat", ManifestName)
+	if err := os.WriteFile(list, []byte("damage\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := open(dir, testPeer, noLinks)
+	if err != nil || len(a.SetAside()) != 1 {
+		t.Fatal(err, a)
+	}
+	aside := filepath.Join(dir, "chat", a.SetAside()[0])
+	if fi, err := os.Stat(aside); err != nil || os.SameFile(fi, before) {
+		t.Errorf("%s is the list itself, or is not there: %v", aside, err)
+	}
+	if b, err := os.ReadFile(aside); string(b) != "damage\n" {
+		t.Errorf("%s has %q, %v", aside, b, err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func lockedByOne(t *testing.T, link linker) {
+	dir := t.TempDir()
+	const enough = 40
 	var holders, rounds atomic.Int32
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for rounds.Load() < 40 {
-				a, err := Open(dir, testPeer)
+			for rounds.Load() < enough {
+				a, err := open(dir, testPeer, link)
 				if errors.As(err, new(*BusyError)) {
 					continue
 				}
@@ -239,6 +289,9 @@ func TestLockedByOne(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if kept, err := filepath.Glob(filepath.Join(dir, "chat", "*.damaged-*")); err != nil || len(kept) != int(rounds.Load())-1 {
+		t.Errorf("%d damaged lists are kept of %d, %v", len(kept), rounds.Load()-1, err)
+	}
 }
 
 // The lock ends with the process, even one that is killed.

@@ -72,6 +72,14 @@ type Result struct {
 	Last       transfer.Progress // the last of them
 	Listed     time.Duration     // from start until all files were listed, 0 if they never were
 	Run        *transfer.RunDone // nil if the command was cut short
+	Steps      []Step            // of haul bench
+}
+
+// A Step is a transfer that haul bench has measured.
+type Step struct {
+	Bytes     int64   `json:"bytes"`
+	Seconds   float64 `json:"seconds"`
+	CPUPerGiB float64 `json:"cpu_seconds_per_gib"`
 }
 
 // Failure is an error that says how a command ended.
@@ -207,6 +215,8 @@ func (p *Process) event(name string, line []byte) error {
 		}
 	case "file_failed":
 		return add(&r.Failed, line)
+	case "bench_step":
+		return add(&r.Steps, line)
 	case "progress":
 		err := json.Unmarshal(line, &r.Last)
 		if r.Last.ListComplete && r.Listed == 0 {

@@ -71,6 +71,7 @@ type Task struct {
 	Threads     int  // parts, or small files, at once
 	Part        int  // bytes
 	Plain       bool // gotd without its compression of what it sends
+	Hash        bool // gotd, and then the SHA-256 of the file
 }
 
 // peerPatience is how long a client may take for one task: some have hung.
@@ -84,6 +85,9 @@ func (p *Peer) Run(c *Cluster, t Task) (*Moved, error) {
 		"--threads", strconv.Itoa(t.Threads), "--part", strconv.Itoa(t.Part))
 	if t.Plain {
 		args = append(args, "--compress=false")
+	}
+	if t.Hash {
+		args = append(args, "--hash")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), peerPatience)
 	defer cancel()

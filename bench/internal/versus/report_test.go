@@ -16,7 +16,7 @@ func sampled() *Data {
 		client string
 		cpu    []float64
 		secs   float64
-	}{{"haul", []float64{1, 3, 2}, 1}, {"gotd", []float64{8, 9, 10}, 4}} {
+	}{{"haul", []float64{1, 3, 2}, 1}, {noHash, []float64{1.5}, 1}, {"gotd", []float64{8, 9, 10}, 4}} {
 		for _, cpu := range s.cpu {
 			d.Samples = append(d.Samples, Sample{
 				Phase: "cost", Client: s.client, Direction: "download", Connections: connections, MiB: 1024, Files: 1, Seconds: s.secs, CPU: cpu, RSS: 50,
@@ -48,7 +48,7 @@ func TestMarkdown(t *testing.T) {
 func TestFigures(t *testing.T) {
 	var out strings.Builder
 	sampled().Figures(rig.NewReport("peers", &out))
-	for _, want := range []string{`"download_cpu_gotd_to_haul","value":4.5`, `"rate_80ms_haul_to_tdl","value":5,`, `"download_rate_haul_to_gotd","value":4,`} {
+	for _, want := range []string{`"download_cpu_gotd_to_haul","value":4.5`, `"download_cpu_gotd_to_haul_without_hash","value":6,`, `"download_cpu_without_hash","value":1.5,`, `"rate_80ms_haul_to_tdl","value":5,`, `"download_rate_haul_to_gotd","value":4,`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}

@@ -106,12 +106,13 @@ type stand struct {
 	*run
 	cluster *rig.Cluster
 	haul    *rig.Client
+	mib     int64 // of the large file
 	source  string
-	target  string // a file that peers write over
+	target  string // where peers put the file
 }
 
 func (m *run) stand(scenario dctest.Config, mib int64) (s *stand, err error) {
-	s = &stand{run: m, source: m.rig.Path("source"), target: m.rig.Path("target")}
+	s = &stand{run: m, mib: mib, source: m.rig.Path("source"), target: m.rig.Path("target")}
 	if s.cluster, err = m.rig.Start(scenario); err != nil {
 		return nil, err
 	}
@@ -121,14 +122,15 @@ func (m *run) stand(scenario dctest.Config, mib int64) (s *stand, err error) {
 	if err := rig.Noise(s.source, mib<<20, 1); err != nil {
 		return nil, err
 	}
-	if err := rig.Noise(s.target, mib<<20, 2); err != nil {
-		return nil, err
-	}
 	for _, p := range []*rig.Peer{m.gotd, m.mtcute} { // it makes its keys now
 		if p == nil {
 			continue
 		}
-		if _, err := p.Run(s.cluster, rig.Task{Command: "download", Path: m.rig.Path("first"), Channel: "small", Connections: 1, Threads: 1, Part: downPart}); err != nil {
+		first := rig.Task{Command: "download", Path: s.target, Channel: "small", Connections: 1, Threads: 1, Part: downPart}
+		if _, err := p.Run(s.cluster, first); err != nil {
+			return nil, err
+		}
+		if err := os.Remove(s.target); err != nil {
 			return nil, err
 		}
 	}
@@ -152,6 +154,9 @@ func (s *stand) download(like Sample, channel string, flags ...string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.rig.Occupy(s.mib); err != nil {
+		return err
+	}
 	res, err := s.haul.Run(append([]string{"dl", "https://t.me/" + channel + "/1", "-d", out}, flags...)...)
 	return s.took(like, res, errors.Join(err, os.RemoveAll(out)))
 }
@@ -159,6 +164,26 @@ func (s *stand) download(like Sample, channel string, flags ...string) error {
 func (s *stand) upload(like Sample, flags ...string) error {
 	res, err := s.haul.Run(append([]string{"up", s.source, "--to", "@bench"}, flags...)...)
 	return s.took(like, res, err)
+}
+
+// unhashed has haul move the file without its SHA-256, which only its bench does.
+func (s *stand) unhashed(like Sample, direction string) error {
+	if err := s.rig.Occupy(s.mib); err != nil {
+		return err
+	}
+	res, err := s.haul.Run("bench", "https://t.me/bench/1", "--to", "@bench", "--direction", direction, "--no-hash", "--yes",
+		"--size", strconv.FormatInt(s.mib<<20, 10), "--try", strconv.Itoa(connections), "--parts", "1M")
+	if err != nil {
+		return err
+	}
+	if res.Exit != 0 || len(res.Steps) != 1 {
+		return res.Failure("haul bench")
+	}
+	step := res.Steps[0]
+	like.Client, like.MiB, like.Files, like.Seconds = noHash, float64(step.Bytes)/(1<<20), 1, step.Seconds
+	like.Elapsed, like.CPU, like.RSS = res.Elapsed.Seconds(), step.CPUPerGiB*like.MiB/1024, res.MaxRSS
+	s.add(like)
+	return nil
 }
 
 func (s *stand) took(like Sample, res *rig.Result, err error) error {
@@ -188,6 +213,12 @@ func (s *stand) peer(p *rig.Peer, like Sample, t rig.Task) error {
 	if t.Path = s.target; t.Command == "upload" {
 		t.Path = s.source
 	}
+	if t.Command == "download" {
+		if err := s.rig.Occupy(s.mib); err != nil {
+			return err
+		}
+		defer os.Remove(s.target) //nolint:errcheck // if it stays, the next run says so
+	}
 	m, err := p.Run(s.cluster, t)
 	if err != nil {
 		return err
@@ -195,6 +226,13 @@ func (s *stand) peer(p *rig.Peer, like Sample, t rig.Task) error {
 	s.add(theirs(like, m))
 	return nil
 }
+
+// Clients that are measured in other ways too.
+const (
+	noHash    = "haul, no SHA-256"
+	plainGotd = "gotd, plain"
+	hashGotd  = "gotd, then SHA-256"
+)
 
 // cost is what a byte costs: CPU and memory, one large file each way.
 func (m *run) cost() error {
@@ -205,17 +243,23 @@ func (m *run) cost() error {
 	down := Sample{Phase: "cost", Direction: "download", Connections: connections}
 	up := Sample{Phase: "cost", Direction: "upload", Connections: connections}
 	plain := up
-	plain.Client = "gotd, plain"
+	plain.Client = plainGotd
+	hashDown, hashUp := down, up
+	hashDown.Client, hashUp.Client = hashGotd, hashGotd
 	task := rig.Task{Connections: connections, Threads: inFlight, Part: downPart}
 	upTask := task
 	upTask.Part = upPart
 	plainTask := upTask
 	plainTask.Plain = true
+	hashTask, hashUpTask := task, upTask
+	hashTask.Hash, hashUpTask.Hash = true, true
 	conns := strconv.Itoa(connections)
 	for range m.Runs {
 		err := errors.Join(
-			m.rig.Occupy(2*m.MiB), s.download(down, "bench", "-t", conns), s.peer(m.gotd, down, task), s.peer(m.mtcute, down, task),
-			s.upload(up, "-t", conns), s.peer(m.gotd, up, upTask), s.peer(m.gotd, plain, plainTask), s.peer(m.mtcute, up, upTask),
+			s.download(down, "bench", "-t", conns), s.unhashed(down, "down"),
+			s.peer(m.gotd, down, task), s.peer(m.gotd, hashDown, hashTask), s.peer(m.mtcute, down, task),
+			s.upload(up, "-t", conns), s.unhashed(up, "up"),
+			s.peer(m.gotd, up, upTask), s.peer(m.gotd, plain, plainTask), s.peer(m.gotd, hashUp, hashUpTask), s.peer(m.mtcute, up, upTask),
 		)
 		if err != nil {
 			return err
@@ -234,7 +278,7 @@ func (m *run) byConnections() error {
 		for _, n := range []int{1, 2, 4, 8, 16} {
 			like := Sample{Phase: "connections", Direction: "download", Connections: n}
 			task := rig.Task{Connections: n, Threads: 2 * n, Part: downPart}
-			err := errors.Join(m.rig.Occupy(2*m.MiB), s.download(like, "bench", "-t", strconv.Itoa(n)), s.peer(m.gotd, like, task))
+			err := errors.Join(s.download(like, "bench", "-t", strconv.Itoa(n)), s.peer(m.gotd, like, task))
 			if err != nil {
 				return err
 			}
@@ -263,11 +307,11 @@ func (m *run) byRTT() error {
 		policy := like
 		policy.Client = tdl
 		err = errors.Join(
-			m.rig.Occupy(2*m.FarMiB), s.download(like, "bench"),
+			s.download(like, "bench"),
 			s.peer(m.gotd, policy, rig.Task{Connections: connections, Threads: tdlThreads, Part: downPart}),
 			s.peer(m.gotd, like, rig.Task{Connections: connections, Threads: inFlight, Part: downPart}),
 			s.peer(m.mtcute, like, rig.Task{Connections: connections, Threads: inFlight, Part: downPart}),
-			m.rig.Occupy(2*m.FarMiB), s.download(like, "bench"),
+			s.download(like, "bench"),
 			s.close(),
 		)
 		if err != nil {
@@ -277,7 +321,8 @@ func (m *run) byRTT() error {
 	return nil
 }
 
-// small is how many small files come in a second.
+// small is how many small files come in a second. What was fetched stays until the end:
+// a file system that has just removed many files is slow to make others.
 func (m *run) small() error {
 	s, err := m.stand(dctest.Config{Channels: []dctest.ChannelConfig{
 		channel("bench", m.Files, 4<<10, 64<<10), channel("small", 1, startFile, startFile),
@@ -285,33 +330,41 @@ func (m *run) small() error {
 	if err != nil {
 		return err
 	}
+	// The cluster writes such files when they are asked for first.
+	if _, err := m.gotd.Run(s.cluster, s.allFiles("first", 0)); err != nil {
+		return err
+	}
 	like := Sample{Phase: "files", Direction: "download", Connections: connections}
-	for range m.Runs {
-		res, err := s.haul.Run("dl", "@bench", "-d", s.rig.Path("small"), "-t", strconv.Itoa(connections))
+	for i := range m.Runs {
+		res, err := s.haul.Run("dl", "@bench", "-d", s.folder("haul", i), "-t", strconv.Itoa(connections))
 		if err := s.took(like, res, err); err != nil {
 			return err
 		}
-		if err := os.RemoveAll(s.rig.Path("small")); err != nil {
-			return err
-		}
 		for _, p := range []*rig.Peer{m.gotd, m.mtcute} {
-			if err := s.folder(p, like); err != nil {
+			if err := s.files(p, like, i); err != nil {
 				return err
 			}
 		}
 	}
-	return s.close()
+	return errors.Join(os.RemoveAll(s.rig.Path("small")), s.close())
 }
 
-func (s *stand) folder(p *rig.Peer, like Sample) error {
+// folder is where a client puts small files in the i-th run.
+func (s *stand) folder(client string, i int) string {
+	return filepath.Join(s.rig.Path("small"), client, strconv.Itoa(i))
+}
+
+// allFiles is the task to fetch them there.
+func (s *stand) allFiles(client string, i int) rig.Task {
+	return rig.Task{Command: "files", Channel: "bench", Path: s.folder(client, i), Connections: connections, Threads: inFlight, Part: downPart}
+}
+
+// files has a peer fetch all small files.
+func (s *stand) files(p *rig.Peer, like Sample, i int) error {
 	if p == nil {
 		return nil
 	}
-	dir := filepath.Join(s.rig.Path("small"), p.Name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	m, err := p.Run(s.cluster, rig.Task{Command: "files", Channel: "bench", Path: dir, Connections: connections, Threads: inFlight, Part: downPart})
+	m, err := p.Run(s.cluster, s.allFiles(p.Name, i))
 	if err != nil {
 		return err
 	}
@@ -320,7 +373,7 @@ func (s *stand) folder(p *rig.Peer, like Sample) error {
 	}
 	like.Client = p.Name
 	s.add(theirs(like, m))
-	return os.RemoveAll(dir)
+	return nil
 }
 
 // start is how long it takes to fetch one small file, from the start of the

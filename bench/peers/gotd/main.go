@@ -22,7 +22,7 @@ const botToken = "1:sim"
 type settings struct {
 	datacenters, session, channel, path string
 	connections, threads, part          int
-	compress                            bool
+	compress, hash                      bool
 }
 
 // A client is gotd's, signed in, with the channel looked up.
@@ -74,6 +74,9 @@ func run(ctx context.Context, args []string) error {
 		}
 		start := time.Now()
 		m, err := commands[args[0]](ctx, c)
+		if err == nil && s.hash {
+			err = hashFile(s.path)
+		}
 		if err != nil {
 			return err
 		}
@@ -92,6 +95,7 @@ func parse(args []string) (s settings, err error) {
 	f.IntVar(&s.threads, "threads", 8, "parts, or small files, at once")
 	f.IntVar(&s.part, "part", 512<<10, "bytes of a part")
 	f.BoolVar(&s.compress, "compress", true, "let it compress what it sends, as it does by default")
+	f.BoolVar(&s.hash, "hash", false, "then compute the SHA-256 of the file")
 	return s, f.Parse(args[1:])
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,8 +20,7 @@ import (
 	"github.com/gotd/td/tg"
 )
 
-// download fetches the document of message 1. The file is written over, not
-// made anew: pages that are in the cache cost no client more than another.
+// download fetches the document of message 1 into a new file.
 func download(ctx context.Context, c *client) (m moved, err error) {
 	answer, err := c.API().ChannelsGetMessages(ctx, &tg.ChannelsGetMessagesRequest{
 		Channel: c.channel, ID: []tg.InputMessageClass{&tg.InputMessageID{ID: 1}},
@@ -33,7 +34,7 @@ func download(ctx context.Context, c *client) (m moved, err error) {
 	}
 	p := newPool(c)
 	defer func() { err = errors.Join(err, p.close()) }()
-	f, err := os.OpenFile(c.path, os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(c.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return m, err
 	}
@@ -46,7 +47,17 @@ func download(ctx context.Context, c *client) (m moved, err error) {
 	if _, err := d.Download(api, docs[0].AsInputDocumentFileLocation("")).WithThreads(c.threads).Parallel(ctx, f); err != nil {
 		return m, err
 	}
-	return moved{Bytes: docs[0].Size, Files: 1}, f.Truncate(docs[0].Size)
+	return moved{Bytes: docs[0].Size, Files: 1}, nil
+}
+
+// hashFile computes the SHA-256 of a file that has been moved, which gotd does not do by itself.
+func hashFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(sha256.New(), struct{ io.Reader }{f}, make([]byte, 1<<20))
+	return errors.Join(err, f.Close())
 }
 
 // upload sends a file to the channel.
@@ -73,6 +84,9 @@ func upload(ctx context.Context, c *client) (m moved, err error) {
 // files fetches all documents of the channel, as many at once as it has
 // threads, each by one request after the other.
 func files(ctx context.Context, c *client) (m moved, err error) {
+	if err := os.MkdirAll(c.path, 0o755); err != nil {
+		return m, err
+	}
 	p := newPool(c)
 	defer func() { err = errors.Join(err, p.close()) }()
 	var bytes, count atomic.Int64

@@ -66,10 +66,10 @@ async function connect() {
   return client
 }
 
-// fetchTo writes a document over a file, in the order in which its parts come
-// from the library.
+// fetchTo writes a document into a new file, in the order in which its parts
+// come from the library.
 async function fetchTo(client, doc, path) {
-  const fd = openSync(path, existsSync(path) ? 'r+' : 'w')
+  const fd = openSync(path, 'wx')
   try {
     let at = 0
     for await (const part of client.downloadAsIterable(doc, { partSize: partKiB })) {

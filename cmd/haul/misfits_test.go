@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// commandLine checks a command line as a job's command does before it does anything.
+func commandLine(t *testing.T, line string) error {
+	t.Helper()
+	words := strings.Fields(line)
+	for _, k := range jobKinds() {
+		if k.command != words[0] {
+			continue
+		}
+		app := cli.NewApp()
+		app.Commands = []*cli.Command{{Name: k.command, Flags: k.flags(), Action: func(c *cli.Context) error {
+			return errors.Join(k.check(c), checkMisfits(k.command, c, typed(c, k.flags())))
+		}}}
+		return app.Run(flagsFirst(app, append([]string{"haul"}, words...)))
+	}
+	t.Fatalf("no command %s", words[0])
+	return nil
+}
+
+// TestMisfits: flags that contradict each other, or would do nothing beside
+// others, are refused by their names, as wrong usage.
+func TestMisfits(t *testing.T) {
+	const id = "BQACAgQAAx0BAAIBohaLRBEABDO7q-SnQsyCZF0W9JKBd_UAAujoZnuKpC8qAAFGq9DboVb7PQQ"
+	for line, want := range map[string]string{
+		"archive @x --watch --limit 5":                "--limit",
+		"archive @x --watch --to 5":                   "--to",
+		"archive @x --watch --to yesterday":           "--to",
+		"archive @x --watch --comments":               "--comments",
+		"archive @x --watch --dry-run":                "--dry-run",
+		"archive @x --full --since-last":              "--since-last",
+		"archive @x --comments --topic 5":             "topics",
+		"archive @x --dry-run --report r":             "--report",
+		"archive @x --dry-run --metrics :1":           "--metrics",
+		"archive @x --dry-run --takeout":              "--takeout",
+		"archive @x --watch --report r":               "",
+		"archive @x --dry-run --full":                 "",
+		"archive @x --limit -1":                       "limit",
+		"dl @x --dry-run --report r":                  "--report",
+		"dl @x --search":                              "--search",
+		"dl @x --search --type voice":                 "--search",
+		"dl @x --search --type photo":                 "",
+		"dl @x --search --type Video --album":         "--search",
+		"dl @x --search --type photo --comments":      "--search",
+		"dl " + id + " --type photo":                  "--type",
+		"dl " + id + " --template {{.Name}}":          "--template",
+		"dl " + id + " --limit 1 --dry-run":           "",
+		"dl " + id + " @x --type photo":               "",
+		"dl -f x.json --reverse":                      "--reverse",
+		"dl -f x.json @x --reverse":                   "",
+		"dl @x --from 9 --to 3":                       "comes after",
+		"dl @x --min-size 2M --max-size 1M":           "at least",
+		"up f --to @x --parse-mode html":              "--parse-mode",
+		"up f --to @x --parse-mode html --caption c":  "",
+		"up f --to @x --as document --thumbs auto":    "--thumbs",
+		"up f --to @x --as photo --thumbs none":       "",
+		"up f --to @x --thumbs none":                  "",
+		"up f --to @x --verify-server":                "--verify-server",
+		"up f --to @x --delete-source --schedule +1d": "--schedule",
+		"forward @x --to @y --from 5 --until 3":       "comes after",
+		"forward @x --to @y --dry-run --silent":       "",
+	} {
+		err := commandLine(t, line)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", line, err)
+		case want == "":
+		case !errors.As(err, new(*usageErr)) || !strings.Contains(err.Error(), want):
+			t.Errorf("%s: %v, want a usage error about %s", line, err, want)
+		}
+	}
+}
+
+// TestMisfitsAreFlags: what is refused can be typed.
+func TestMisfitsAreFlags(t *testing.T) {
+	for _, k := range jobKinds() {
+		for _, m := range misfits(k.command) {
+			for name := range strings.FieldsSeq(m.flags) {
+				if !slices.ContainsFunc(k.flags(), func(f cli.Flag) bool { return f.Names()[0] == name }) {
+					t.Errorf("haul %s has no flag --%s", k.command, name)
+				}
+			}
+		}
+	}
+}
+
+// TestMisfitsOfVariables: defaults for many command lines are not refused.
+func TestMisfitsOfVariables(t *testing.T) {
+	t.Setenv("HAUL_REPORT", "r")
+	t.Setenv("HAUL_PARSE_MODE", "html")
+	for _, line := range []string{"dl @x --dry-run", "up f --to @x"} {
+		if err := commandLine(t, line); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}

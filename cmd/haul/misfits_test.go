@@ -2,15 +2,26 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/tghaul/haul/checkpoint"
 )
 
 // commandLine checks a command line as a job's command does before it does anything.
 func commandLine(t *testing.T, line string) error {
+	t.Helper()
+	return onCommandLine(t, line, func(k jobKind, c *cli.Context) error {
+		return errors.Join(k.check(c), checkDir(c), checkMisfits(k.command, c, typed(c, k.flags())))
+	})
+}
+
+// onCommandLine runs f as the action of a job's command.
+func onCommandLine(t *testing.T, line string, f func(k jobKind, c *cli.Context) error) error {
 	t.Helper()
 	words := strings.Fields(line)
 	for _, k := range jobKinds() {
@@ -18,9 +29,7 @@ func commandLine(t *testing.T, line string) error {
 			continue
 		}
 		app := cli.NewApp()
-		app.Commands = []*cli.Command{{Name: k.command, Flags: k.flags(), Action: func(c *cli.Context) error {
-			return errors.Join(k.check(c), checkMisfits(k.command, c, typed(c, k.flags())))
-		}}}
+		app.Commands = []*cli.Command{{Name: k.command, Flags: k.flags(), Action: func(c *cli.Context) error { return f(k, c) }}}
 		return app.Run(flagsFirst(app, append([]string{"haul"}, words...)))
 	}
 	t.Fatalf("no command %s", words[0])
@@ -101,6 +110,47 @@ func TestMisfitsOfVariables(t *testing.T) {
 	for _, line := range []string{"dl @x --dry-run", "up f --to @x"} {
 		if err := commandLine(t, line); err != nil {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// TestMisfitsOfOldJobs: an older version has begun jobs with flags that are refused
+// now. The same command line goes on with them, as long as they are not done.
+func TestMisfitsOfOldJobs(t *testing.T) {
+	store, err := checkpoint.Open(filepath.Join(t.TempDir(), "checkpoint"), checkpoint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // nothing is kept
+	a, f := &account{store: store}, absolute("f")
+	var b checkpoint.Batch
+	b.PutJob(checkpoint.Job{ID: "html", Command: "up", Args: []string{f}, Flags: map[string]string{"to": "@x", "parse-mode": "html"}, State: jobRunning})
+	b.PutJob(checkpoint.Job{ID: "done", Command: "up", Args: []string{f}, Flags: map[string]string{"to": "@y", "parse-mode": "html"}, State: jobDone})
+	b.PutJob(checkpoint.Job{ID: "find", Command: "dl", Args: []string{"@x"}, Flags: map[string]string{"dir": absolute("."), "search": "true"}, State: jobFailed})
+	if err := store.Commit(&b); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"up f --to @x --parse-mode html":                 "html",
+		"up f --to @x --parse-mode html --verify-server": "html", // that one was tuning
+		"up f --to @y --parse-mode html":                 "",
+		"up f --to @x --parse-mode md":                   "",
+		"up f --to @x --parse-mode html --thumbs none":   "",
+		"dl @x --search":                                 "find",
+		"dl @x --search --transfers 2":                   "find",
+		"dl @x --search --album":                         "",
+		"archive @x --dry-run --report r":                "",
+	} {
+		var j *job
+		err := onCommandLine(t, line, func(k jobKind, c *cli.Context) (err error) {
+			j, err = k.job(c, a, typed(c, k.flags()))
+			return err
+		})
+		switch {
+		case want == "" && !errors.As(err, new(*usageErr)):
+			t.Errorf("%s: %v, want a usage error", line, err)
+		case want != "" && (err != nil || !j.known || j.record.ID != want):
+			t.Errorf("%s: %v, want job %s to go on", line, err, want)
 		}
 	}
 }

@@ -88,13 +88,25 @@ func typed(c *cli.Context, flags []cli.Flag) map[string]string {
 		if !c.IsSet(name) {
 			continue
 		}
-		value := fmt.Sprint(c.Value(name))
-		if env, ok := f.(cli.DocGenerationFlag); ok && slices.ContainsFunc(env.GetEnvVars(), func(v string) bool { return os.Getenv(v) == value }) {
-			continue
+		if value := fmt.Sprint(c.Value(name)); value != variable(f) {
+			values[name] = value
 		}
-		values[name] = value
 	}
 	return values
+}
+
+// variable is the value that a flag has by its variables, written as flags' values
+// are: 1 is true. It is "" if they are not set, or make no sense.
+func variable(f cli.Flag) string {
+	env, ok := f.(cli.DocGenerationFlag)
+	if !ok || !slices.ContainsFunc(env.GetEnvVars(), func(v string) bool { _, set := os.LookupEnv(v); return set }) {
+		return ""
+	}
+	set := flag.NewFlagSet("", flag.ContinueOnError)
+	if err := f.Apply(set); err != nil {
+		return ""
+	}
+	return fmt.Sprint(cli.NewContext(nil, set, nil).Value(f.Names()[0]))
 }
 
 // states of jobs. A job that the store says is running, and that is not ours,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -107,8 +108,42 @@ func TestMisfitsAreFlags(t *testing.T) {
 func TestMisfitsOfVariables(t *testing.T) {
 	t.Setenv("HAUL_REPORT", "r")
 	t.Setenv("HAUL_PARSE_MODE", "html")
-	for _, line := range []string{"dl @x --dry-run", "up f --to @x"} {
-		if err := commandLine(t, line); err != nil {
+	for _, yes := range []string{"1", "t", "TRUE", "true", ""} {
+		t.Setenv("HAUL_VERIFY_SERVER", yes)
+		t.Setenv("HAUL_SEARCH", yes)
+		t.Setenv("HAUL_TAKEOUT", yes)
+		for _, line := range []string{"dl @x --dry-run", "dl @x", "archive @x --dry-run", "up f --to @x"} {
+			if err := commandLine(t, line); err != nil {
+				t.Errorf("%s, variables are %q: %v", line, yes, err)
+			}
+		}
+	}
+	t.Setenv("HAUL_SEARCH", "0")
+	if err := commandLine(t, "dl @x --search"); !errors.As(err, new(*usageErr)) {
+		t.Errorf("--search where the variable says no: %v, want a usage error", err)
+	}
+}
+
+// TestTyped: what variables say is not typed, however they write it; what is typed
+// and says something else is.
+func TestTyped(t *testing.T) {
+	for name, value := range map[string]string{
+		"HAUL_TRANSFERS": "0x10", "HAUL_MAX_WAIT": "60s", "HAUL_TPSLIMIT": "2.50", "HAUL_NO_MTIME": "1", "HAUL_BWLIMIT": "2M",
+	} {
+		t.Setenv(name, value)
+	}
+	for line, want := range map[string]string{
+		"dl @x": "map[]",
+		"dl @x --transfers 3 --max-wait 2m --tpslimit 3 --no-mtime=false --bwlimit 1M": "map[bwlimit:1M max-wait:2m0s no-mtime:false tpslimit:3 transfers:3]",
+		"dl @x --verify-server --connections 2":                                        "map[connections:2 verify-server:true]",
+	} {
+		err := onCommandLine(t, line, func(k jobKind, c *cli.Context) error {
+			if got := fmt.Sprint(typed(c, k.how())); got != want {
+				t.Errorf("%s: %s, want %s", line, got, want)
+			}
+			return nil
+		})
+		if err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}

@@ -296,7 +296,7 @@ func (j *job) begin() error {
 		j.record.Created = now
 		b.ForgetSent(j.record.ID)
 	}
-	j.record.State, j.record.Reason, j.record.LastRun = jobRunning, "", now
+	j.record.State, j.record.Reason, j.record.Until, j.record.LastRun = jobRunning, "", time.Time{}, now
 	b.PutJob(j.record)
 	if err := j.store.Commit(&b); err != nil {
 		return err

@@ -373,17 +373,16 @@ func (j *job) end(err error) error {
 func (k jobKind) context(parent *cli.Context, r checkpoint.Job, now map[string]string) (*cli.Context, error) {
 	set := flag.NewFlagSet(k.command, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	flags := k.flags()
-	for _, f := range flags {
-		if err := f.Apply(set); err != nil {
-			return nil, usagef("%w", err)
+	c := cli.NewContext(parent.App, set, parent)
+	c.Command = &cli.Command{Name: k.command, Flags: k.flags()}
+	for _, f := range c.Command.Flags {
+		if err := f.Apply(set); err != nil { // its variable makes no sense
+			return nil, usageError(c, err, true)
 		}
 	}
 	if err := set.Parse(append([]string{"--"}, r.Args...)); err != nil {
 		return nil, err
 	}
-	c := cli.NewContext(parent.App, set, parent)
-	c.Command = &cli.Command{Name: k.command, Flags: flags}
 	values := maps.Clone(r.Tuning)
 	if values == nil {
 		values = make(map[string]string)

@@ -242,6 +242,26 @@ func TestAdoptLeavesOthers(t *testing.T) {
 	})
 }
 
+// TestBesideAgain: a file that is called as another with ".again" after it is
+// fetched beside that one, and goes on where it was.
+func TestBesideAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f := b.add(1, 5000, 2)
+		unfinished := filepath.Join(b.dir, f.Name+".again"+partSuffix)
+		if err := os.WriteFile(unfinished, []byte("another"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if report, err := b.download(b.all()); err != nil || report.FilesDone != 1 {
+			t.Fatalf("%+v, %v; want it fetched", report, err)
+		}
+		if got, err := os.ReadFile(unfinished); err != nil || string(got) != "another" {
+			t.Errorf("the other one is %q, %v; want it as it was", got, err)
+		}
+	})
+}
+
 // TestEvents holds the names of the events' fields, which are stable.
 func TestEvents(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,10 @@ build: ## the binary, in bin/haul
 # each large allocation anew, page fault by page fault, where to clear it costs a quarter: so clear it.
 test: export GORACE ?= atexit_sleep_ms=10 clear_shadow_mmap_threshold=1073741824
 test: ## the whole test suite, with the race detector
-	$(GO) test -race -shuffle=on -timeout 10m ./...
+	$(GO) test -race -shuffle=on -timeout 10m $(LONGEST) ./...
+
+# The packages whose tests take longest, and wait for disks and processes most. They begin first, and the others fill the gaps.
+LONGEST := ./cmd/haul ./transfer
 
 test-full: ## the packages whose tests are cut short with the race detector, without it
 	$(GO) test -shuffle=on ./transfer ./checkpoint ./bench/internal/virtual

@@ -25,12 +25,17 @@ func reserve(f *os.File, off, size int64) {
 
 // datasync makes the content and length of a file durable.
 func datasync(f *os.File) error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { // which is not closed meanwhile
+		for failed = unix.EINTR; errors.Is(failed, unix.EINTR); {
+			failed = unix.Fdatasync(int(fd))
+		}
+	})
+	return errors.Join(err, failed)
 }
 
 // syncDir makes the entries of a directory durable.

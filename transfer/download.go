@@ -133,9 +133,11 @@ func (d *download) open(ctx context.Context) (opened, error) {
 		return opened{}, err
 	}
 	if d.openings.Add(1) > 1 {
+		// What is still to be marked of it has to be, before the file is closed, which
+		// the committer syncs, and before what is marked is looked up.
+		err := d.run.commits.wait(nil, func(*checkpoint.Batch) {})
 		d.close()
-		// What is still to be marked of it has to be, before that is looked up.
-		if err := d.run.commits.wait(nil, func(*checkpoint.Batch) {}); err != nil {
+		if err != nil {
 			return opened{}, err
 		}
 	}

@@ -52,8 +52,7 @@ type Options struct {
 	// server has of it (upload.getFileHashes), at the price of some requests.
 	VerifyServer bool
 	// NoHash leaves the SHA-256 of what is transferred uncomputed, which shows what
-	// it costs: results and records have zero. Such a file cannot be verified, and
-	// no later run can tell that it is there already.
+	// it costs: results and records have zero, and the file cannot be verified.
 	NoHash bool
 	// Events gets everything that happens, in order, one call at a time. It
 	// must return soon, since the run waits for it. nil: nobody listens.

@@ -84,7 +84,7 @@ func (d *Data) Markdown() string {
 	if list := d.cost("haul", "download"); len(list) > 0 {
 		fmt.Fprintf(&t.b, "The large file has %.0f MiB; %d runs of each client. ", list[0].MiB, len(list))
 	}
-	t.b.WriteString("Medians; least and greatest in brackets. CPU and memory are of the whole process.\n\n")
+	t.b.WriteString("Medians; least and greatest in brackets. CPU and memory are of the whole process (for uploads without SHA-256 CPU is of the transfer alone: that process makes the file).\n\n")
 	t.row("client", "direction", "CPU-s/GiB", "to haul's", "MiB/s", "haul's to it", "RSS, MiB")
 	t.row("---", "---", "---", "---", "---", "---", "---")
 	for _, direction := range []string{"download", "upload"} {

@@ -181,7 +181,10 @@ func (s *stand) unhashed(like Sample, direction string) error {
 	}
 	step := res.Steps[0]
 	like.Client, like.MiB, like.Files, like.Seconds = noHash, float64(step.Bytes)/(1<<20), 1, step.Seconds
-	like.Elapsed, like.CPU, like.RSS = res.Elapsed.Seconds(), step.CPUPerGiB*like.MiB/1024, res.MaxRSS
+	like.Elapsed, like.CPU, like.RSS = res.Elapsed.Seconds(), res.CPU.Seconds(), res.MaxRSS
+	if direction == "up" { // it has made the file, too
+		like.CPU = step.CPUPerGiB * like.MiB / 1024
+	}
 	s.add(like)
 	return nil
 }

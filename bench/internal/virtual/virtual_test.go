@@ -13,7 +13,11 @@ import (
 // the figures of twenty rules of each kind; a few are enough here to notice
 // that something broke.
 func TestGovernor(t *testing.T) {
-	const learn, long = time.Minute, 30 * time.Minute
+	const learn = time.Minute
+	long := 30 * time.Minute
+	if underRace { // as with some, which see
+		long = 20 * time.Minute
+	}
 	for _, kind := range Kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

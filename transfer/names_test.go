@@ -205,3 +205,18 @@ func FuzzUnescapeName(f *testing.F) {
 		}
 	})
 }
+
+// TestAsideIsNobodysName: what is set aside for a moment may be taken for that by a
+// later run, so that no file of a stranger may be called so while it is unfinished.
+func TestAsideIsNobodysName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a", "a.bin", strings.Repeat("x", maxName)} {
+		other, unfinished := strings.CutSuffix(name+asideSuffix, partSuffix)
+		if unfinished && SafeName(other) == other {
+			t.Errorf("%s is the unfinished name of %s", name+asideSuffix, other)
+		}
+		if n := len(SafeName(name) + asideSuffix); n > 255 {
+			t.Errorf("a name of %d bytes", n)
+		}
+	}
+}

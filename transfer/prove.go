@@ -258,11 +258,23 @@ func (d *download) adopt(ctx context.Context) (FileResult, error) {
 	}
 	entry := newLink(d.dir)
 	if d.foundOurs {
-		// A power loss, or a kill where a rename is a link and a removal, may have
-		// left the unfinished file its name, too.
-		for _, suffix := range []string{partSuffix, asideSuffix} {
-			_ = d.dir.fs.Remove(d.path + suffix) // as a rule there is none
-		}
+		d.removeOtherNames()
 	}
 	return d.result(sum), d.record(entry, sum)
+}
+
+// removeOtherNames takes from the found file the names that it had while it was
+// unfinished: a power loss, or a kill where a rename is a link and a removal, may
+// have left them to it. Another file that is called so stays.
+func (d *download) removeOtherNames() {
+	found, err := d.found.Stat()
+	if err != nil {
+		return
+	}
+	for _, suffix := range []string{partSuffix, asideSuffix} {
+		named, err := d.dir.fs.Lstat(d.path + suffix) // as a rule there is none
+		if err == nil && d.dir.fs.SameFile(found, named) {
+			_ = d.dir.fs.Remove(d.path + suffix) // else it is only left over
+		}
+	}
 }

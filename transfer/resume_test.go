@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,9 +178,12 @@ func TestAdopt(t *testing.T) {
 				if spoil {
 					data = append([]byte{data[0] + 1}, data[1:]...)
 				}
+				if err := os.WriteFile(filepath.Join(b.dir, f.Name), data, 0o600); err != nil {
+					t.Fatal(err)
+				}
 				// It may have two names still, or three.
-				for _, suffix := range []string{"", partSuffix, asideSuffix} {
-					if err := os.WriteFile(filepath.Join(b.dir, f.Name+suffix), data, 0o600); err != nil {
+				for _, suffix := range []string{partSuffix, asideSuffix} {
+					if err := os.Link(filepath.Join(b.dir, f.Name), filepath.Join(b.dir, f.Name+suffix)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -205,6 +209,57 @@ func TestAdopt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAdoptLeavesOthers: what is called as the file that is adopted was while it
+// was unfinished, and is another file, stays.
+func TestAdoptLeavesOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f := b.add(1, 5000, 2)
+		var batch checkpoint.Batch
+		key := keyOf(Download{File: f.File, Dir: b.root})
+		batch.Begin(key, checkpoint.Download{Path: f.Name, Size: f.Size, PartSize: mib})
+		batch.Mark(key, 0, crcOf(f.data))
+		if err := b.cp.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+		names := map[string][]byte{f.Name: f.data, f.Name + partSuffix: []byte("another"), f.Name + asideSuffix: f.data}
+		for name, data := range names {
+			if err := os.WriteFile(filepath.Join(b.dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if report, err := b.download(b.all()); err != nil || report.FilesSkipped != 1 {
+			t.Fatalf("%+v, %v; want it adopted", report, err)
+		}
+		for name, data := range names {
+			if got, err := os.ReadFile(filepath.Join(b.dir, name)); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s: %d bytes, %v; want it as it was", name, len(got), err)
+			}
+		}
+	})
+}
+
+// TestBesideAgain: a file that is called as another with ".again" after it is
+// fetched beside that one, and goes on where it was.
+func TestBesideAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f := b.add(1, 5000, 2)
+		unfinished := filepath.Join(b.dir, f.Name+".again"+partSuffix)
+		if err := os.WriteFile(unfinished, []byte("another"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if report, err := b.download(b.all()); err != nil || report.FilesDone != 1 {
+			t.Fatalf("%+v, %v; want it fetched", report, err)
+		}
+		if got, err := os.ReadFile(unfinished); err != nil || string(got) != "another" {
+			t.Errorf("the other one is %q, %v; want it as it was", got, err)
+		}
+	})
 }
 
 // TestEvents holds the names of the events' fields, which are stable.

@@ -14,8 +14,9 @@ import (
 // partSuffix ends the name of an unfinished file. SafeName never gives such a name.
 const partSuffix = ".part"
 
-// asideSuffix ends it for a moment; see enterAgain.
-const asideSuffix = ".again" + partSuffix
+// asideSuffix ends it for a moment; see enterAgain. Since SafeName gives no name that
+// ends in partSuffix, no other file is called so while it is unfinished.
+const asideSuffix = partSuffix + partSuffix
 
 // errPath says that a path leads out of its folder, or is none.
 var errPath = errors.New("transfer: path is not inside the destination")

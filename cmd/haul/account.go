@@ -190,6 +190,14 @@ func (a *account) dialAnew(ctx context.Context, cfg telegram.Config) error {
 	return err
 }
 
+// connect dials, and fails unless somebody is signed in.
+func (a *account) connect(ctx context.Context, cfg telegram.Config) error {
+	if err := a.dial(ctx, cfg); err != nil {
+		return err
+	}
+	return a.signedIn()
+}
+
 func (a *account) hangUp() {
 	if a.client != nil {
 		_ = a.client.Close()

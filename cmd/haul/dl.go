@@ -81,7 +81,8 @@ type found struct {
 // A fetchList finds the files that a command line means, one after the other.
 type fetchList struct {
 	a       *account
-	pass    *selection.Pass
+	s       *selection.Selection
+	pass    *selection.Pass // by it
 	targets []target
 	ids     []idTarget
 	// measure finds out the size of a file of which it is not known; nil in a dry run.
@@ -206,7 +207,7 @@ func newFetchList(ctx context.Context, c *cli.Context, a *account, j *job) (*fet
 	if s.Comments && a.client.IsBot() {
 		return nil, fmt.Errorf("--comments: %w", telegram.ErrUserOnly)
 	}
-	l := &fetchList{a: a, maxSize: s.MaxSize, pass: selection.NewPass(s, a.client), show: func(transfer.Event) {}}
+	l := &fetchList{a: a, s: s, maxSize: s.MaxSize, pass: selection.NewPass(s, a.client), show: func(transfer.Event) {}}
 	if l.about, err = newSubjects(c, a, j); err != nil {
 		return nil, err
 	}
@@ -360,7 +361,6 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 		return nil, err
 	}
 	var messages []*telegram.Message
-	files, free := 0, 0
 	for m, err := range l.a.client.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
 		if err != nil {
 			return nil, err
@@ -369,6 +369,23 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 			return l.pass.Topic(ctx, peer, whole), nil
 		}
 		messages = append(messages, m)
+	}
+	messages, err = l.bounded(ctx, t, messages)
+	if errors.Is(err, errOutside) || errors.Is(err, transfer.ErrGone) {
+		l.miss(t.arg, err)
+		return none, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.missUnlessFree(t, messages)
+	return l.pass.List(ctx, sequence(messages)), nil
+}
+
+// missUnlessFree misses a target of which no file may be had.
+func (l *fetchList) missUnlessFree(t target, messages []*telegram.Message) {
+	files, free := 0, 0
+	for _, m := range messages {
 		files += len(m.Files)
 		for _, f := range m.Files {
 			if !f.NoForwards {
@@ -382,13 +399,6 @@ func (l *fetchList) linked(ctx context.Context, t target) (iter.Seq2[*telegram.M
 	case free == 0:
 		l.miss(t.arg, transfer.ErrProtected)
 	}
-	return l.pass.Named(ctx, func(yield func(*telegram.Message, error) bool) {
-		for _, m := range messages {
-			if !yield(m, nil) {
-				return
-			}
-		}
-	}), nil
 }
 
 func none(func(*telegram.Message, error) bool) {}

@@ -74,8 +74,7 @@ func forwardCommand() *cli.Command {
 
 // A forwarding is one run of haul forward.
 type forwarding struct {
-	fetchList // for its targets and what it has missed
-	s         *selection.Selection
+	fetchList // for its targets, the selection and what it has missed
 	had       hadFiles
 	texts     bool
 	run       *forward.Run
@@ -119,9 +118,9 @@ func newForwarding(ctx context.Context, c *cli.Context, a *account, j *job) (*fo
 	if err != nil {
 		return nil, err
 	}
-	f := &forwarding{s: s, texts: c.Bool("texts"), had: hadFiles{Source: a.client}}
+	f := &forwarding{texts: c.Bool("texts"), had: hadFiles{Source: a.client}}
 	s.FilesOnly = !f.texts
-	f.a, f.show = a, func(transfer.Event) {}
+	f.a, f.s, f.show = a, s, func(transfer.Event) {}
 	f.pass = selection.NewPass(s, &f.had)
 	for _, arg := range j.args {
 		link, err := telegram.ParseChat(arg)
@@ -326,7 +325,7 @@ func (f *forwarding) meant(messages iter.Seq2[*telegram.Message, error]) iter.Se
 }
 
 // behind lists what a link to messages means. Messages without a file belong to
-// it, whatever the flags say of files.
+// it, whatever the flags say of files, as long as they are within the bounds.
 func (f *forwarding) behind(ctx context.Context, t target) (telegram.Peer, iter.Seq2[*telegram.Message, error], error) {
 	peer, ids, err := f.a.client.LinkedMessages(ctx, t.link)
 	if errors.Is(err, telegram.ErrPeerNotFound) {
@@ -338,7 +337,6 @@ func (f *forwarding) behind(ctx context.Context, t target) (telegram.Peer, iter.
 	}
 	slices.Sort(ids)
 	var list []*telegram.Message
-	free := 0
 	for m, err := range f.had.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
 		if err != nil {
 			return peer, nil, err
@@ -352,19 +350,22 @@ func (f *forwarding) behind(ctx context.Context, t target) (telegram.Peer, iter.
 			}, nil
 		}
 		list = append(list, m)
-		if !m.NoForwards {
-			free++
-		}
 	}
+	list, err = f.bounded(ctx, t, list)
 	switch {
+	case errors.Is(err, errOutside), errors.Is(err, transfer.ErrGone):
+	case err != nil:
+		return peer, nil, err
 	case len(list) == 0:
-		f.miss(t.arg, transfer.ErrGone)
-		return peer, nil, nil
-	case free == 0:
-		f.miss(t.arg, telegram.ErrProtected)
+		err = transfer.ErrGone
+	case !slices.ContainsFunc(list, func(m *telegram.Message) bool { return !m.NoForwards }):
+		err = telegram.ErrProtected
+	}
+	if err != nil {
+		f.miss(t.arg, err)
 		return peer, nil, nil
 	}
-	chosen := f.pass.Named(ctx, sequence(list))
+	chosen := f.pass.List(ctx, sequence(list))
 	return peer, func(yield func(*telegram.Message, error) bool) {
 		for m, err := range chosen {
 			if err == nil && len(m.Files) == 0 && f.had.had[m.ID] {

@@ -53,22 +53,29 @@ func fetchFlags() []cli.Flag {
 
 // action is what the command does.
 func (k jobKind) action(c *cli.Context) error {
-	tuning, all := typed(c, k.how()), typed(c, k.flags())
+	given := typed(c, k.flags())
 	if err := applyCommandConfig(c); err != nil {
 		return err
 	}
 	if err := k.check(c); err != nil {
 		return err
 	}
-	if err := checkMisfits(k.command, c, all); err != nil {
+	if err := checkDir(c); err != nil {
 		return err
 	}
-	return withAccount(c, func(ctx context.Context, a *account) error {
-		j, err := k.job(c, a, tuning)
+	cfg, err := clientConfig(c)
+	if err != nil {
+		return err
+	}
+	return withStore(c, func(a *account) error {
+		j, err := k.job(c, a, given)
 		if err != nil {
 			return err
 		}
-		return j.end(k.run(ctx, c, a, j))
+		if err := a.connect(c.Context, cfg); err != nil {
+			return err
+		}
+		return j.end(k.run(c.Context, c, a, j))
 	})
 }
 
@@ -81,13 +88,25 @@ func typed(c *cli.Context, flags []cli.Flag) map[string]string {
 		if !c.IsSet(name) {
 			continue
 		}
-		value := fmt.Sprint(c.Value(name))
-		if env, ok := f.(cli.DocGenerationFlag); ok && slices.ContainsFunc(env.GetEnvVars(), func(v string) bool { return os.Getenv(v) == value }) {
-			continue
+		if value := fmt.Sprint(c.Value(name)); value != variable(f) {
+			values[name] = value
 		}
-		values[name] = value
 	}
 	return values
+}
+
+// variable is the value that a flag has by its variables, written as flags' values
+// are: 1 is true. It is "" if they are not set, or make no sense.
+func variable(f cli.Flag) string {
+	env, ok := f.(cli.DocGenerationFlag)
+	if !ok || !slices.ContainsFunc(env.GetEnvVars(), func(v string) bool { _, set := os.LookupEnv(v); return set }) {
+		return ""
+	}
+	set := flag.NewFlagSet("", flag.ContinueOnError)
+	if err := f.Apply(set); err != nil {
+		return ""
+	}
+	return fmt.Sprint(cli.NewContext(nil, set, nil).Value(f.Names()[0]))
 }
 
 // states of jobs. A job that the store says is running, and that is not ours,
@@ -126,10 +145,13 @@ type job struct {
 	saver sync.WaitGroup
 }
 
-// job is the job of a command line: the recorded one if there is one.
-func (k jobKind) job(c *cli.Context, a *account, tuning map[string]string) (*job, error) {
+// job is the job of a command line, of which given are the flags that were typed:
+// the recorded one if there is one. An unfinished one goes on as it was begun, also
+// with flags that are refused now: without them it would be another job, which
+// knows nothing of what was done.
+func (k jobKind) job(c *cli.Context, a *account, given map[string]string) (*job, error) {
 	j := newJob(a, checkpoint.Job{})
-	want := checkpoint.Job{Command: k.command, Tuning: tuning, Flags: make(map[string]string)}
+	want := checkpoint.Job{Command: k.command, Tuning: make(map[string]string), Flags: make(map[string]string)}
 	for _, arg := range c.Args().Slice() {
 		if n := k.normal(arg); !slices.Contains(want.Args, n) {
 			want.Args = append(want.Args, n)
@@ -142,6 +164,11 @@ func (k jobKind) job(c *cli.Context, a *account, tuning map[string]string) (*job
 			want.Flags[name] = normalFlag(k.command, name, value)
 		}
 	}
+	for _, f := range k.how() {
+		if value, ok := given[f.Names()[0]]; ok {
+			want.Tuning[f.Names()[0]] = value
+		}
+	}
 	jobs, err := a.store.Jobs()
 	if err != nil {
 		return nil, err
@@ -150,13 +177,14 @@ func (k jobKind) job(c *cli.Context, a *account, tuning map[string]string) (*job
 	if i := slices.IndexFunc(jobs, func(o checkpoint.Job) bool { return sameJob(o, want) }); i >= 0 && jobs[i].State != jobDone {
 		j.known = true
 		j.record = jobs[i]
-		j.record.Tuning = tuning
+		j.record.Tuning = want.Tuning
+		return j, nil
 	} else if i >= 0 {
 		j.record.ID = jobs[i].ID
 	} else {
 		j.record.ID = newJobID(want, jobs)
 	}
-	return j, nil
+	return j, checkMisfits(k.command, c, given)
 }
 
 // newJob is a run of a recorded job.
@@ -268,7 +296,7 @@ func (j *job) begin() error {
 		j.record.Created = now
 		b.ForgetSent(j.record.ID)
 	}
-	j.record.State, j.record.Reason, j.record.LastRun = jobRunning, "", now
+	j.record.State, j.record.Reason, j.record.Until, j.record.LastRun = jobRunning, "", time.Time{}, now
 	b.PutJob(j.record)
 	if err := j.store.Commit(&b); err != nil {
 		return err
@@ -345,17 +373,16 @@ func (j *job) end(err error) error {
 func (k jobKind) context(parent *cli.Context, r checkpoint.Job, now map[string]string) (*cli.Context, error) {
 	set := flag.NewFlagSet(k.command, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	flags := k.flags()
-	for _, f := range flags {
-		if err := f.Apply(set); err != nil {
-			return nil, usagef("%w", err)
+	c := cli.NewContext(parent.App, set, parent)
+	c.Command = &cli.Command{Name: k.command, Flags: k.flags()}
+	for _, f := range c.Command.Flags {
+		if err := f.Apply(set); err != nil { // its variable makes no sense
+			return nil, usageError(c, err, true)
 		}
 	}
 	if err := set.Parse(append([]string{"--"}, r.Args...)); err != nil {
 		return nil, err
 	}
-	c := cli.NewContext(parent.App, set, parent)
-	c.Command = &cli.Command{Name: k.command, Flags: flags}
 	values := maps.Clone(r.Tuning)
 	if values == nil {
 		values = make(map[string]string)

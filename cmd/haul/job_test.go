@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -120,6 +121,25 @@ func TestResumedFlags(t *testing.T) {
 	r.Tuning["transfers"] = "many"
 	if _, err := archiveJob().context(parent, r, nil); err == nil {
 		t.Error("a record that makes no sense was taken")
+	}
+}
+
+// TestResumedVariables: a variable that makes no sense is refused in the words that
+// the command itself has for it.
+func TestResumedVariables(t *testing.T) {
+	for name, want := range map[string]string{
+		"HAUL_TRANSFERS": `the variable HAUL_TRANSFERS is "many": want a whole number`,
+		"HAUL_MAX_WAIT":  `the variable HAUL_MAX_WAIT is "many": want a time such as`,
+		"HAUL_NO_MTIME":  `the variable HAUL_NO_MTIME is "many": want true or false`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "many")
+			parent := cli.NewContext(newApp(), nil, &cli.Context{Context: context.Background()})
+			_, err := dlJob().context(parent, checkpoint.Job{ID: "x", Command: "dl", Args: []string{"@x"}}, nil)
+			if !errors.As(err, new(*usageErr)) || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%v, want a usage error: %s", err, want)
+			}
+		})
 	}
 }
 

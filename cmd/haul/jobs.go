@@ -287,10 +287,7 @@ func resumeJob(c *cli.Context, a *account, r checkpoint.Job, now map[string]stri
 	}
 	cfg, err := clientConfig(jc)
 	if err == nil {
-		err = a.dial(c.Context, cfg)
-	}
-	if err == nil {
-		err = a.signedIn()
+		err = a.connect(c.Context, cfg)
 	}
 	if err != nil {
 		return errors.Join(err, reports.job(jc, j, err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -70,5 +71,27 @@ func TestJobReason(t *testing.T) {
 		if got := jobReason(c.job, c.now); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.job, got, c.want)
 		}
+	}
+}
+
+// TestJobBegins: a job that runs again waits for nothing any more, whatever its
+// last run has left in its record.
+func TestJobBegins(t *testing.T) {
+	store, err := checkpoint.Open(filepath.Join(t.TempDir(), "checkpoint"), checkpoint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // nothing is kept
+	r := checkpoint.Job{ID: "x", Command: "dl", State: jobWaiting, Reason: "asked to wait", Until: time.Now().Add(time.Hour)}
+	j := newJob(&account{store: store}, r)
+	if err := j.begin(); err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := store.Jobs()
+	if err != nil || len(jobs) != 1 || jobs[0].State != jobRunning || jobs[0].Reason != "" || !jobs[0].Until.IsZero() {
+		t.Errorf("%+v, %v; want one that runs, without a reason or a time to wait for", jobs, err)
+	}
+	if err := j.end(context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -70,11 +70,16 @@ func asDocuments(c *cli.Context) bool {
 	return err == nil && as == 0
 }
 
-// checkMisfits refuses flags that were typed and would do nothing.
-func checkMisfits(command string, c *cli.Context, typed map[string]string) error {
+// checkDir refuses a folder without a name.
+func checkDir(c *cli.Context) error {
 	if c.IsSet("dir") && c.String("dir") == "" {
 		return usagef("--dir names no folder; . is the one that you are in")
 	}
+	return nil
+}
+
+// checkMisfits refuses flags that were typed and would do nothing.
+func checkMisfits(command string, c *cli.Context, typed map[string]string) error {
 	for _, m := range misfits(command) {
 		for flag := range strings.FieldsSeq(m.flags) {
 			if _, is := typed[flag]; is && typed[flag] != "false" && m.when(c) {

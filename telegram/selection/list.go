@@ -64,16 +64,11 @@ func (p *Pass) Topic(ctx context.Context, peer telegram.Peer, topic int) iter.Se
 	return p.List(ctx, p.source.Messages(ctx, peer, o))
 }
 
-// IDs is Chat for given messages of a chat, as Named.
+// IDs is Chat for given messages of a chat. Those that are not within the bounds
+// come without files.
 func (p *Pass) IDs(ctx context.Context, peer telegram.Peer, ids []int) iter.Seq2[*telegram.Message, error] {
-	return p.Named(ctx, p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}))
-}
-
-// Named is List for messages that are named one by one. Those that are not within
-// the bounds come without files.
-func (p *Pass) Named(ctx context.Context, messages iter.Seq2[*telegram.Message, error]) iter.Seq2[*telegram.Message, error] {
 	return p.List(ctx, func(yield func(*telegram.Message, error) bool) {
-		for m, err := range messages {
+		for m, err := range p.source.Messages(ctx, peer, telegram.MessagesOptions{IDs: ids}) {
 			if err == nil && !p.s.within(m) {
 				m.Files, m.Comments = nil, 0
 			}

@@ -46,6 +46,11 @@ func (s *Selection) Key() string {
 // Within says whether a message is in the range and the topic that are meant.
 func (s *Selection) Within(m *telegram.Message) bool { return s.within(m) }
 
+// Bounded reports whether some messages are not Within.
+func (s *Selection) Bounded() bool {
+	return s.Topic != 0 || s.From.ID > 0 || s.To.ID > 0 || !s.From.Time.IsZero() || !s.To.Time.IsZero()
+}
+
 // Span is Chat for the messages with ids from one to another only, both
 // included, as far as they are within the bounds.
 func (p *Pass) Span(ctx context.Context, peer telegram.Peer, from, to int) iter.Seq2[*telegram.Message, error] {

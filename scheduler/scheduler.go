@@ -116,7 +116,7 @@ type Config struct {
 	// MaxWindow bounds the bytes in flight in one scope. Default 32 MiB.
 	MaxWindow int64
 	// Budget bounds the bytes of all parts that are asked for, answered and
-	// not yet written, over all DCs. Default 48 MiB: 400 ms of a gigabit line.
+	// not yet written, over all DCs. Default 40 MiB: a third of a second of a gigabit line.
 	Budget int64
 	// Attempts is how often one part may meet server trouble before its file
 	// is given up, BadAnswers how often an answer that cannot be right.
@@ -163,7 +163,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Connections, 4)
 	def64(&c.ConnWindow, 8<<20)
 	def64(&c.MaxWindow, 32<<20)
-	def64(&c.Budget, 48<<20)
+	def64(&c.Budget, 40<<20)
 	def(&c.Attempts, 8)
 	def(&c.BadAnswers, 3)
 	dur(&c.Margin, 100*time.Millisecond)

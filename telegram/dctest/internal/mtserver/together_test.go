@@ -109,6 +109,56 @@ func TestCutAmongPackets(t *testing.T) {
 	})
 }
 
+// TestMovedAmongPackets: the connection is stuck at the first of several packets
+// that were made together when the session moves to another one. All others come
+// there at once, and there only.
+func TestMovedAmongPackets(t *testing.T) {
+	cfg := Config{
+		Faults:  Faults{DelayAnswer: func(Point) time.Duration { return time.Second }}, // all at the same time
+		Handler: handlerFunc(func(_ context.Context, c *Call) (tl.Object, error) { return filled(c.Query, 2*bigMessage), nil }),
+	}
+	inBubble(t, cfg, func(e *env) {
+		c := e.client()
+		c.ping(1)
+		want := map[int64]tl.Raw{}
+		var list []rawMsg
+		for i := range int64(4) {
+			m := c.part(query(i), true)
+			want[m.id] = filled(m.body, 2*bigMessage)
+			list = append(list, m)
+		}
+		c.container(list...)
+		check := func() {
+			t.Helper()
+			d := c.expect(idRPCResult).fields()
+			id := d.Long()
+			if b := d.Rest(); !bytes.Equal(b, want[id]) {
+				t.Errorf("the answer to %x has %d bytes, want %d others", id, len(b), len(want[id]))
+			}
+			delete(want, id)
+		}
+		time.Sleep(2 * time.Second) // nobody reads
+		older, newer := c.conn, e.dial(transport.Options{Framing: transport.Intermediate}, false)
+		c.conn = newer
+		moved := time.Now()
+		c.send(encode(idPing, func(e *tl.Encoder) { e.Long(2) }), false)
+		check()
+		check()
+		check()
+		if took := time.Since(moved); took != 0 {
+			t.Errorf("three answers take %v on the new connection, want no time", took)
+		}
+		c.expect(idPong)
+		c.expectQuiet()
+		c.conn = older // goes on after all
+		check()
+		c.expectQuiet()
+		c.conn = newer
+		c.expect(idMsgDetailed) // of that one: nobody knows whether it arrives
+		c.expectQuiet()
+	})
+}
+
 // countingConn counts what is read.
 type countingConn struct {
 	net.Conn

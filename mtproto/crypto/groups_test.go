@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -107,6 +108,52 @@ func TestGroupCompany(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Between getting a place from another and looking whether to wait for company,
+// anything may happen: somebody who has just come can take another place and wait
+// for company already. Nobody may be forgotten then.
+func TestGatherersRace(t *testing.T) {
+	seed := mathrand.Uint64()
+	t.Logf("seed %d", seed)
+	for round := range 6 {
+		places := 2 + round%2
+		g := gatherer[int]{free: places, patience: 200 * time.Microsecond, do: func(batch []int) {
+			for i := range batch {
+				batch[i] = -batch[i]
+			}
+			runtime.Gosched()
+		}}
+		var group sync.WaitGroup
+		for k := range 8 {
+			group.Go(func() {
+				rnd := mathrand.New(mathrand.NewPCG(seed, uint64(8*round+k)))
+				r := newRequest[int]()
+				for range 2000 {
+					items := []int{1, 2, 3, 4}[:1+rnd.IntN(gather)]
+					g.runAll(r, items)
+					for i, got := range items {
+						if got != -i-1 {
+							t.Errorf("%d became %d", i+1, got)
+						}
+					}
+				}
+			})
+		}
+		left := make(chan struct{})
+		go func() {
+			group.Wait()
+			close(left)
+		}()
+		select {
+		case <-left:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("round %d: somebody waits for ever", round) // perhaps with the lock
+		}
+		if g.free != places || len(g.waiting) != 0 || g.host != nil {
+			t.Errorf("%d places are free of %d, %d wait, host %p", g.free, places, len(g.waiting), g.host)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func TestGroupCompany(t *testing.T) {
 		{"another that came with two is company", 1, 0, []visit{{0, 2, 0}, {1, 1, 4}}},
 		{"not yet full", 1, 0, []visit{{0, 1, 0}, {1, 1, 0}, {2, 1, 4}, {4, 2, 2}}},
 		{"who gets a place waits", 1, 3, []visit{{0, 1, 3}, {1, 1, 5}, {4, 1, 7}, {7, 1, 4}}},
-		{"who gets a place has waited enough", 1, 6, []visit{{0, 1, 6}, {1, 1, 11}, {2, 1, 10}, {3, 4, 15}}},
+		{"who gets a place has waited enough", 1, 6, []visit{{0, 2, 6}, {1, 1, 11}, {2, 1, 10}}},
 		{"who does not fit takes the free place", 2, 6, []visit{{0, 1, 6}, {1, 1, 6}, {8, 2, 7}, {9, 3, 10}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -154,6 +154,36 @@ func TestGatherersRace(t *testing.T) {
 		if g.free != places || len(g.waiting) != 0 || g.host != nil {
 			t.Errorf("%d places are free of %d, %d wait, host %p", g.free, places, len(g.waiting), g.host)
 		}
+	}
+}
+
+// Items count, not those who bring them.
+func TestBusy(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		sizes []int // of the groups that come, one after the other
+		idle  time.Duration
+		want  bool
+	}{
+		{"nobody came", nil, 0, false},
+		{"one", []int{1}, 0, false},
+		{"two at once", []int{2}, 0, true},
+		{"two", []int{1, 1}, 0, true},
+		{"just lately", []int{2}, lately, true},
+		{"long ago", []int{2}, lately + 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := gatherer[int]{free: 1, do: func([]int) {}}
+				for _, size := range tt.sizes {
+					g.runAll(newRequest[int](), make([]int, size))
+				}
+				time.Sleep(tt.idle)
+				if got := g.busy(); got != tt.want {
+					t.Errorf("busy: %v, want %v", got, tt.want)
+				}
+			})
+		})
 	}
 }
 

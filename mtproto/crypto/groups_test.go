@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func TestGroupCompany(t *testing.T) {
 		{"another that came with two is company", 1, 0, []visit{{0, 2, 0}, {1, 1, 4}}},
 		{"not yet full", 1, 0, []visit{{0, 1, 0}, {1, 1, 0}, {2, 1, 4}, {4, 2, 2}}},
 		{"who gets a place waits", 1, 3, []visit{{0, 1, 3}, {1, 1, 5}, {4, 1, 7}, {7, 1, 4}}},
-		{"who gets a place has waited enough", 1, 6, []visit{{0, 1, 6}, {1, 1, 11}, {2, 1, 10}, {3, 4, 15}}},
+		{"who gets a place has waited enough", 1, 6, []visit{{0, 2, 6}, {1, 1, 11}, {2, 1, 10}}},
 		{"who does not fit takes the free place", 2, 6, []visit{{0, 1, 6}, {1, 1, 6}, {8, 2, 7}, {9, 3, 10}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +105,82 @@ func TestGroupCompany(t *testing.T) {
 				group.Wait()
 				if g.free != tt.places || len(g.waiting) != 0 || g.host != nil {
 					t.Errorf("%d places are free of %d, %d wait, host %p", g.free, tt.places, len(g.waiting), g.host)
+				}
+			})
+		})
+	}
+}
+
+// Between getting a place from another and looking whether to wait for company,
+// anything may happen: somebody who has just come can take another place and wait
+// for company already. Nobody may be forgotten then.
+func TestGatherersRace(t *testing.T) {
+	seed := mathrand.Uint64()
+	t.Logf("seed %d", seed)
+	for round := range 6 {
+		places := 2 + round%2
+		g := gatherer[int]{free: places, patience: 200 * time.Microsecond, do: func(batch []int) {
+			for i := range batch {
+				batch[i] = -batch[i]
+			}
+			runtime.Gosched()
+		}}
+		var group sync.WaitGroup
+		for k := range 8 {
+			group.Go(func() {
+				rnd := mathrand.New(mathrand.NewPCG(seed, uint64(8*round+k)))
+				r := newRequest[int]()
+				for range 2000 {
+					items := []int{1, 2, 3, 4}[:1+rnd.IntN(gather)]
+					g.runAll(r, items)
+					for i, got := range items {
+						if got != -i-1 {
+							t.Errorf("%d became %d", i+1, got)
+						}
+					}
+				}
+			})
+		}
+		left := make(chan struct{})
+		go func() {
+			group.Wait()
+			close(left)
+		}()
+		select {
+		case <-left:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("round %d: somebody waits for ever", round) // perhaps with the lock
+		}
+		if g.free != places || len(g.waiting) != 0 || g.host != nil {
+			t.Errorf("%d places are free of %d, %d wait, host %p", g.free, places, len(g.waiting), g.host)
+		}
+	}
+}
+
+// Items count, not those who bring them.
+func TestBusy(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		sizes []int // of the groups that come, one after the other
+		idle  time.Duration
+		want  bool
+	}{
+		{"nobody came", nil, 0, false},
+		{"one", []int{1}, 0, false},
+		{"two at once", []int{2}, 0, true},
+		{"two", []int{1, 1}, 0, true},
+		{"just lately", []int{2}, lately, true},
+		{"long ago", []int{2}, lately + 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := gatherer[int]{free: 1, do: func([]int) {}}
+				for _, size := range tt.sizes {
+					g.runAll(newRequest[int](), make([]int, size))
+				}
+				time.Sleep(tt.idle)
+				if got := g.busy(); got != tt.want {
+					t.Errorf("busy: %v, want %v", got, tt.want)
 				}
 			})
 		})

@@ -29,12 +29,19 @@ type world struct {
 	allExpired uint32
 }
 
-// maxMade bounds world.made, in bytes: 128 large files, or thousands of small ones.
+// maxMade bounds world.made, in bytes: 128 large files, or thousands of small
+// ones. A file that is heavier is remembered alone.
 const maxMade = 128 << 20
 
-// weight is about what a made file keeps in memory: all of a small one, and of a
-// large one what stands around its noise.
-func (f *worldFile) weight() int64 { return 1<<10 + min(f.size, 1<<20-1<<10) }
+// weight is about what a made file keeps in memory: all of it, but of a large
+// document or video only what stands around its noise.
+func (f *worldFile) weight() int64 {
+	bytes := f.size
+	if f.kind == content.Document || f.kind == content.Video {
+		bytes = min(bytes, 1<<20-1<<10)
+	}
+	return 1<<10 + bytes
+}
 
 func newWorld(cfg *Config) *world {
 	w := &world{cfg: cfg, saved: map[int64]*chat{}, made: map[int64]*worldFile{}, expiries: map[int64]uint32{}}

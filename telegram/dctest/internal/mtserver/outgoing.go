@@ -21,7 +21,7 @@ const (
 
 // An outMsg is a message to the client. Session.mu guards it. The body never
 // changes, and its memory is not given back while writing is set: the writer
-// reads it without the lock.
+// reads it without the lock, until it is in a packet.
 type outMsg struct {
 	id    int64
 	seqNo int32
@@ -267,10 +267,31 @@ func (s *Session) takeLocked(now time.Time) (*batch, time.Duration) {
 	return b, 0
 }
 
-// putBack queues batches again that were not written, before all others.
-func (s *Session) putBack(batches []*batch) {
+// packed says that the messages of batches are copied into packets of c, so that
+// they may be put back as long as c has not begun to write them.
+func (s *Session) packed(c *serverConn, batches []*batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.conn != c { // it moved meanwhile
+		s.putBackLocked(batches)
+		return
+	}
+	s.ahead = batches
+}
+
+// begin reports whether b may be written. If it was put back, so were those behind it.
+func (s *Session) begin(b *batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ahead) == 0 || s.ahead[0] != b {
+		return false
+	}
+	s.ahead = s.ahead[1:]
+	return true
+}
+
+// putBackLocked queues batches again that were not written, before all others.
+func (s *Session) putBackLocked(batches []*batch) {
 	var again []*outMsg
 	for _, b := range batches {
 		for _, m := range b.msgs {

@@ -17,24 +17,31 @@ const bodyOffset = 24 + 32
 // sealRoom is what a packet needs behind its body.
 const sealRoom = 64
 
-// writeBatches sends a packet for each batch. Their messages are marked as being
-// written, so their bytes belong to this goroutine until written or putBack.
-func (c *serverConn) writeBatches(s *Session, batches []*batch) (err error) {
+// writeBatches sends a packet for each batch, until an error or the session's move:
+// what was not begun by then leaves over the next connection. The messages are
+// marked as being written, so their bytes belong to this goroutine until they are
+// copied into the packets.
+func (c *serverConn) writeBatches(s *Session, batches []*batch) error {
 	packets := make([]packet, len(batches))
 	for i, b := range batches {
 		packets[i] = b.pack()
 		defer putMem(packets[i].mem)
 	}
-	err = s.sealAll(packets, c.sealer.SealAll)
+	s.packed(c, batches)
+	if err := s.sealAll(packets, c.sealer.SealAll); err != nil {
+		return err
+	}
 	for i, b := range batches {
+		if !s.begin(b) {
+			return nil
+		}
+		err := c.writeBatch(b, packets[i].sealed)
+		s.written(c, b, err)
 		if err != nil {
-			s.putBack(batches[i:])
 			return err
 		}
-		err = c.writeBatch(b, packets[i].sealed)
-		s.written(c, b, err)
 	}
-	return err
+	return nil
 }
 
 // writeBatch sends one packet.

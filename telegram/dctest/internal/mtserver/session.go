@@ -50,6 +50,7 @@ type Session struct {
 	lastID  int64 // msg_id of the newest message made, its two low bits clear
 	content int32 // content-related messages made
 	queue   []*outMsg
+	ahead   []*batch          // packed for conn, or for the last one if that is lost, and not begun there
 	pushed  int               // updates in queue
 	kept    map[int64]*outMsg // content-related and not acknowledged, by msg_id
 	order   []int64           // of kept, oldest first; may name what is gone
@@ -225,7 +226,8 @@ func (s *Session) end() {
 	}
 }
 
-// attachLocked makes c the session's connection. If it is newer than all that
+// attachLocked makes c the session's connection. At the one before, which may be
+// stuck, only the packet stays that is being written. If c is newer than all that
 // it has used, what was sent and not acknowledged is returned, for resendAll.
 func (s *Session) attachLocked(c *serverConn) (unacknowledged []int64) {
 	s.lastSeen = time.Now()
@@ -236,6 +238,8 @@ func (s *Session) attachLocked(c *serverConn) (unacknowledged []int64) {
 		s.conn.removeSession(s)
 	}
 	s.conn = c
+	s.putBackLocked(s.ahead)
+	s.ahead = nil
 	c.addSession(s)
 	c.signal()
 	if c.id <= s.newest {

@@ -38,7 +38,7 @@ func (p slowPart) store() error {
 
 // TestSlowDisk: the network brings parts as fast as they are asked for, the
 // disk takes ten a second (faults 50). What is asked for and not written stays
-// within the budget of 96 MiB, beside what waits for its hash, and in the end nothing is held.
+// within the budget of 40 MiB, beside what waits for its hash, and in the end nothing is held.
 func TestSlowDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestSlowDisk(t *testing.T) {
 		if took := time.Since(start); took < 16*time.Second || took > 20*time.Second {
 			t.Errorf("160 parts took %v, want ten a second", took)
 		}
-		const budget = 96 + maxHeld/mib // parts of 1 MiB each
+		const budget = 40 + maxHeld/mib // parts of 1 MiB each
 		if b.most > budget || b.most < budget/2 {
 			t.Errorf("up to %d parts were in memory, want %d at most, and the disk to be behind", b.most, budget)
 		}

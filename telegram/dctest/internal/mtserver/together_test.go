@@ -81,34 +81,43 @@ func TestCutAmongPackets(t *testing.T) {
 	}
 	inBubble(t, cfg, func(e *env) {
 		c := e.client()
-		want := map[int64]tl.Raw{}
-		var list []rawMsg
-		for i := range int64(4) {
-			m := c.part(query(i), true)
-			want[m.id] = filled(m.body, 2*bigMessage)
-			list = append(list, m)
-		}
-		c.container(list...)
-		check := func() {
-			t.Helper()
-			d := c.expect(idRPCResult).fields()
-			id := d.Long()
-			if b := d.Rest(); !bytes.Equal(b, want[id]) {
-				t.Errorf("the answer to %x has %d bytes, want %d others", id, len(b), len(want[id]))
-			}
-			delete(want, id)
-		}
-		check()
+		want := c.askBig()
+		c.expectBig(want)
 		c.expectClosed()
 		e.reconnect(c)
 		c.send(encodeIDs(idMsgsAck, c.idsButFor()), false)
-		check()
-		check()
+		c.expectBig(want)
+		c.expectBig(want)
 		d := c.expect(idMsgDetailed).fields()
 		if id := d.Long(); want[id] == nil || len(want) != 1 {
 			t.Errorf("the answer to %x is announced; %d others are missing", id, len(want)-1)
 		}
 	})
+}
+
+// askBig sends four queries in a container, and returns the big answer to each
+// by its msg_id.
+func (c *client) askBig() map[int64]tl.Raw {
+	want := map[int64]tl.Raw{}
+	var list []rawMsg
+	for i := range int64(4) {
+		m := c.part(query(i), true)
+		want[m.id] = filled(m.body, 2*bigMessage)
+		list = append(list, m)
+	}
+	c.container(list...)
+	return want
+}
+
+// expectBig expects one of those answers, and crosses it off.
+func (c *client) expectBig(want map[int64]tl.Raw) {
+	c.t.Helper()
+	d := c.expect(idRPCResult).fields()
+	id := d.Long()
+	if b := d.Rest(); !bytes.Equal(b, want[id]) {
+		c.t.Errorf("the answer to %x has %d bytes, want %d others", id, len(b), len(want[id]))
+	}
+	delete(want, id)
 }
 
 // TestMovedAmongPackets: the connection is stuck at the first of several packets
@@ -122,38 +131,22 @@ func TestMovedAmongPackets(t *testing.T) {
 	inBubble(t, cfg, func(e *env) {
 		c := e.client()
 		c.ping(1)
-		want := map[int64]tl.Raw{}
-		var list []rawMsg
-		for i := range int64(4) {
-			m := c.part(query(i), true)
-			want[m.id] = filled(m.body, 2*bigMessage)
-			list = append(list, m)
-		}
-		c.container(list...)
-		check := func() {
-			t.Helper()
-			d := c.expect(idRPCResult).fields()
-			id := d.Long()
-			if b := d.Rest(); !bytes.Equal(b, want[id]) {
-				t.Errorf("the answer to %x has %d bytes, want %d others", id, len(b), len(want[id]))
-			}
-			delete(want, id)
-		}
+		want := c.askBig()
 		time.Sleep(2 * time.Second) // nobody reads
 		older, newer := c.conn, e.dial(transport.Options{Framing: transport.Intermediate}, false)
 		c.conn = newer
 		moved := time.Now()
 		c.send(encode(idPing, func(e *tl.Encoder) { e.Long(2) }), false)
-		check()
-		check()
-		check()
+		c.expectBig(want)
+		c.expectBig(want)
+		c.expectBig(want)
 		if took := time.Since(moved); took != 0 {
 			t.Errorf("three answers take %v on the new connection, want no time", took)
 		}
 		c.expect(idPong)
 		c.expectQuiet()
 		c.conn = older // goes on after all
-		check()
+		c.expectBig(want)
 		c.expectQuiet()
 		c.conn = newer
 		c.expect(idMsgDetailed) // of that one: nobody knows whether it arrives
